@@ -1,0 +1,47 @@
+"""What the frozen configs of network and training have in common: checked types, and dicts in and out."""
+
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Self, get_args, get_type_hints
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """Base of the frozen configs. Fields are bool, int, float, str or a Literal of strings; an int serves as float.
+
+    Raises:
+        ValueError: a value of another type, or one that is not among the choices.
+    """
+
+    def __post_init__(self) -> None:
+        hints = get_type_hints(type(self))
+        for name, value in asdict(self).items():
+            choices = get_args(hints[name])
+            if choices and value not in choices:
+                raise ValueError(f"{name} must be one of {', '.join(map(repr, choices))}, not {value!r}.")
+            if hints[name] is float and type(value) is int:
+                object.__setattr__(self, name, float(value))
+            elif not choices and type(value) is not hints[name]:
+                raise ValueError(f"{name} must be of type {hints[name].__name__}, not {value!r}.")
+
+    def check_least(self, least: float, *names: str) -> None:
+        """Raises ValueError for the first named field that is below `least` (or is no number)."""
+        for name in names:
+            if not getattr(self, name) >= least:
+                raise ValueError(f"{name} must be at least {least}, not {getattr(self, name)}.")
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Self:
+        """The inverse of `to_dict`; fields that are left out take their defaults.
+
+        Raises:
+            ValueError: a key that is no field, by name, or a value that cannot be.
+        """
+        known = [field.name for field in fields(cls)]
+        unknown = sorted(values.keys() - set(known))
+        if unknown:
+            raise ValueError(f"{cls.__name__} has no field {', '.join(unknown)}; it has {', '.join(known)}.")
+        return cls(**values)
+
+    def to_dict(self) -> dict[str, Any]:
+        """All fields as plain values, for JSON or TOML."""
+        return asdict(self)
