@@ -40,21 +40,19 @@ class LatentStyleEncoder(nn.Module):
         return rearrange(x, "b (s c) -> b s c", s=self.streams)
 
 
-def modulate(features: Tensor, styles: Tensor, mode: StyleMode = "scale") -> Tensor:
+def modulate(features: Tensor, styles: Tensor, residual: bool = False) -> Tensor:
     """Weighs every feature channel by its style, the same for all positions.
 
     Args:
         features: (b, s, c, h, w), the features of s streams.
         styles: (b, s, c), one weight per stream and channel.
-        mode: "scale" multiplies by the style (the paper), "residual" by 1 + style, "none" not at all.
+        residual: multiply by 1 + style instead of by the style itself (the paper).
 
     Returns:
         The modulated features, (b, s, c, h, w).
     """
-    if mode == "none":
-        return features
     weights = rearrange(styles, "b s c -> b s c 1 1")
-    return features * (weights if mode == "scale" else 1 + weights)
+    return features * (1 + weights if residual else weights)
 
 
 class FeaturePreparation(nn.Module):
@@ -65,9 +63,10 @@ class FeaturePreparation(nn.Module):
         streams: number of streams that follow.
         head_blocks: residual blocks after the first convolution.
         grid: the streams work at `grid` times the LR resolution (bilinear; 1 leaves it).
-        style: how the latent styles act, see `modulate`. "none" builds no encoder.
+        style: "scale" multiplies by the latent styles, "residual" by 1 + them, "none" builds no encoder.
 
-    Shape: (b, 3, h, w) -> (b, streams, channels, grid h, grid w).
+    Shape: (b, 3, h, w) -> (b, streams, channels, grid h, grid w). If a dict `trace` is given, the features before the
+    split go into it as `head` and the styles as `style`.
     """
 
     def __init__(self, channels: int, streams: int, head_blocks: int, grid: int, style: StyleMode) -> None:
@@ -81,10 +80,11 @@ class FeaturePreparation(nn.Module):
         head = self.head(lr)
         features = head if self.grid == 1 else F.interpolate(head, scale_factor=self.grid, mode="bilinear")
         features = rearrange(features, "b (s c) h w -> b s c h w", s=self.streams)
-        if self.encoder is None:
-            styles = features.new_ones(features.shape[:3])
-        else:
-            styles = self.encoder(lr)
         if trace is not None:
-            trace.update(head=head, style=styles)
-        return modulate(features, styles, self.style)
+            trace["head"] = head
+        if self.encoder is None:
+            return features
+        styles = self.encoder(lr)
+        if trace is not None:
+            trace["style"] = styles
+        return modulate(features, styles, self.style == "residual")
