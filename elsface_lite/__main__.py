@@ -1,0 +1,8 @@
+"""`python -m elsface_lite` is the command `elsface-lite`."""
+
+import sys
+
+from .cli import main
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,118 @@
+"""The command `elsface-lite`. A subcommand is one function that adds its parser and one that runs it."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from . import __version__
+from .errors import ElsfaceError
+from .evaluate import add_evaluate_command
+from .runs import add_train_command
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs a command line.
+
+    Args:
+        argv: its words, without the program's name; those of this process if None.
+
+    Returns:
+        The exit code: 0; 2 if something failed, with one line for each on stderr; 130 if it was interrupted.
+    """
+    args = _parser().parse_args(argv)
+    try:
+        return args.run(args)
+    except ElsfaceError as error:
+        _complain(error)
+        return 2
+    except KeyboardInterrupt:
+        print("elsface-lite: interrupted; what was finished is kept.", file=sys.stderr)
+        return 130
+
+
+def _complain(error: object) -> None:
+    print("elsface-lite: error:", " ".join(str(error).split()), file=sys.stderr)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser("elsface-lite", description="Face super-resolution with ELSFace.")
+    parser.add_argument("--version", action="version", version=f"elsface-lite {__version__}")
+    subparsers = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    add_restore_command(subparsers)
+    add_evaluate_command(subparsers)
+    add_train_command(subparsers)
+    add_info_command(subparsers)
+    add_demo_command(subparsers)
+    return parser
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{number} is not at least 1")
+    return number
+
+
+def add_restore_command(subparsers: argparse._SubParsersAction) -> None:
+    """`elsface-lite restore`: faces in photographs, or LR faces, made sharp."""
+    parser = subparsers.add_parser(
+        "restore",
+        help="restore the faces in pictures",
+        description="Finds the faces in photographs and restores them, four times as large as they are (with x4 "
+        "weights). The smaller a face, the more it gains: the networks were trained on faces of 32x32 pixels.",
+    )
+    add = parser.add_argument
+    add("inputs", nargs="+", metavar="INPUT", help="image files, and folders of them")
+    add("--out", default="restored", metavar="DIR", help="folder for the results, PNG files (default: restored)")
+    add("--lr", action="store_true", help="the pictures are LR faces: restore each as it is, search for nothing")
+    add("--paste", action="store_true", help="put the faces back into the photograph, enlarged up to 50 megapixels")
+    add("--size", type=_positive, metavar="N", help="bring faces to NxN pixels first; 32 helps very noisy ones")
+    add("--weights", default="lite-x4", metavar="NAME", help="weights by name, or a .safetensors file (lite-x4)")
+    add("--device", metavar="D", help="cpu, cuda, ... (default: the best there is)")
+    add("--batch-size", type=_positive, default=16, metavar="N", help="LR faces at a time (default: 16)")
+    parser.set_defaults(run=_restore)
+
+
+def _restore(args: argparse.Namespace) -> int:
+    from .restore import LR_SIDES, restore
+
+    options = {name: value for name, value in vars(args).items() if name not in ("inputs", "run")}
+    results = restore(args.inputs, **options)
+    failed = [result for result in results if result.error]
+    for result in failed:
+        _complain(result.error)
+    sides, limit = [box.side for result in results for box in result.boxes], args.size or LR_SIDES[1]
+    if larger := sum(side > limit + 1 for side in sides):
+        print(f"note: {larger} of {len(sides)} faces are larger than {limit} pixels and lost detail, see --size.")
+    done = f"{len(results) - len(failed)} restored, {len(failed)} failed"
+    print(f"{done}: see {Path(args.out)}" if len(failed) < len(results) else done)
+    return 2 if failed else 0
+
+
+def add_info_command(subparsers: argparse._SubParsersAction) -> None:
+    """`elsface-lite info`: what is installed here, to be pasted into a bug report."""
+    parser = subparsers.add_parser("info", help="show what is installed here, for a bug report")
+    parser.set_defaults(run=_info)
+
+
+def _info(args: argparse.Namespace) -> int:
+    from .info import report
+
+    print(report())
+    return 0
+
+
+def add_demo_command(subparsers: argparse._SubParsersAction) -> None:
+    """`elsface-lite demo`: two portraits degraded, restored and measured."""
+    parser = subparsers.add_parser("demo", help="degrade, restore and measure two public-domain portraits")
+    parser.add_argument("--out", default="restored", metavar="DIR", help="folder for the pictures (default: restored)")
+    parser.add_argument("--weights", default="lite-x4", metavar="NAME", help="weights by name, or a file (lite-x4)")
+    parser.set_defaults(run=_demo)
+
+
+def _demo(args: argparse.Namespace) -> int:
+    from .demo import demo
+
+    print(demo(args.out, args.weights))
+    return 0

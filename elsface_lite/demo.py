@@ -1,0 +1,91 @@
+"""The demonstration: two portraits degraded, restored, measured and drawn."""
+
+import os
+from pathlib import Path
+from typing import NamedTuple
+
+from torch import Tensor
+
+from .degradation import downscale, upscale
+from .errors import ElsfaceError
+from .faces import crop_face, find_faces
+from .files import whole_file
+from .images import write_png
+from .metrics import psnr, ssim
+from .model import ELSFace
+from .restore import restore
+from .sources import portraits
+from .weights import load_pretrained
+
+
+class Row(NamedTuple):
+    """One face, (3, h, w) each, RGB in [0, 1]; `lr` is smaller by the scale."""
+
+    name: str
+    lr: Tensor
+    bicubic: Tensor
+    elsface: Tensor
+    hr: Tensor
+
+
+def demo(out: str | os.PathLike[str], weights: str | os.PathLike[str] = "lite-x4") -> str:
+    """Finds, crops, degrades and restores the faces of the two portraits, and writes every step as PNG.
+
+    Args:
+        out: folder for demo.png, all side by side, and the single pictures.
+        weights: a name or a path for `load_pretrained`.
+
+    Returns:
+        A table of PSNR and SSIM (RGB) for bicubic and ELSFace.
+
+    Raises:
+        ElsfaceError: the weights cannot be loaded, or the folder cannot be written to.
+    """
+    model = load_pretrained(weights)
+    rows = [_row(name, image, model) for name, image in portraits().items()]
+    for row in rows:
+        for step in ("lr", "bicubic", "elsface", "hr"):
+            write_png(getattr(row, step), Path(out) / f"{row.name}-{step}.png")
+    picture = Path(out) / "demo.png"
+    _draw(rows, picture)
+    return f"{_table(rows)}\nLR, bicubic, ELSFace and HR side by side: {picture}"
+
+
+def _row(name: str, photograph: Tensor, model: ELSFace) -> Row:
+    boxes = find_faces(photograph)
+    if not boxes:
+        raise ElsfaceError(f"no face found in the portrait {name}: run `elsface-lite info` and report what it prints.")
+    hr = crop_face(photograph, boxes[0])
+    lr = downscale(hr[None], model.config.scale)[0]
+    return Row(name, lr, upscale(lr[None], model.config.scale)[0], restore(lr, weights=model, lr=True)[0].image, hr)
+
+
+def _scores(sr: Tensor, hr: Tensor) -> tuple[float, float]:
+    return psnr(sr[None], hr[None]).item(), ssim(sr[None], hr[None]).item()
+
+
+def _table(rows: list[Row]) -> str:
+    lines = [f"{'':14}{'bicubic':>18}{'ELSFace':>18}", f"{'':14}{'PSNR dB    SSIM':>18}{'PSNR dB    SSIM':>18}"]
+    for row in rows:
+        scores = [*_scores(row.bicubic, row.hr), *_scores(row.elsface, row.hr)]
+        lines.append("{:14}{:10.2f}{:8.4f}{:10.2f}{:8.4f}".format(row.name, *scores))
+    return "\n".join(lines)
+
+
+def _draw(rows: list[Row], path: Path) -> None:
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(8.4, 2.3 * len(rows)), facecolor="white", layout="constrained")
+    axes = figure.subplots(len(rows), 4, squeeze=False)
+    for line, row in zip(axes, rows, strict=True):
+        titles = [f"LR, {row.lr.shape[-1]}x{row.lr.shape[-2]}", "bicubic", "ELSFace", "HR"]
+        for ax, title, image in zip(line, titles, [row.lr, row.bicubic, row.elsface, row.hr], strict=True):
+            ax.imshow(image.permute(1, 2, 0).numpy(), interpolation="nearest")
+            ax.set_xticks([])
+            ax.set_yticks([])
+            ax.set_title(
+                title if title in ("HR",) or image is row.lr else f"{title}, {_scores(image, row.hr)[0]:.2f} dB"
+            )
+        line[0].set_ylabel(row.name.replace("_", " "))
+    with whole_file(path) as beside:
+        figure.savefig(beside, dpi=150)

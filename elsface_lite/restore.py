@@ -1,0 +1,302 @@
+"""From one picture, or ten thousand, to restored faces (chapter 00)."""
+
+import os
+import tempfile
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from .degradation import quantize, upscale
+from .errors import ElsfaceError
+from .faces import HR_SIZE, Box, crop_face, find_faces, paste_face
+from .images import find_images, read_image, write_png
+from .model import ELSFace
+from .weights import load_pretrained
+
+Picture = str | os.PathLike[str] | Tensor
+
+LR_SIDES = (8, 512)  # of an LR face: from that of x16 to what still fits into memory
+BATCH_PIXELS = 128 * 32 * 32  # LR pixels that go through the network at a time
+PASTED_PIXELS = 50_000_000
+
+
+@dataclass
+class Restored:
+    """What became of one input.
+
+    Attributes:
+        source: its path, or "picture 3" for the third of the tensors.
+        images: the restored faces (3, H, W), largest first, or with `paste` the one photograph, RGB in [0, 1]. Empty
+            if they were written to files.
+        boxes: where in the photograph each face is; empty for an LR face.
+        files: what was written, in the order of the images.
+        error: why it failed; None if it did not.
+    """
+
+    source: str
+    images: list[Tensor] = field(default_factory=list)
+    boxes: list[Box] = field(default_factory=list)
+    files: list[Path] = field(default_factory=list)
+    error: str | None = None
+
+    @property
+    def image(self) -> Tensor:
+        """The first of the images.
+
+        Raises:
+            ElsfaceError: there is none: this input failed, or its images went to files.
+        """
+        if not self.images:
+            raise ElsfaceError(self.error or f"the images of {self.source} were written: read them from `files`.")
+        return self.images[0]
+
+
+def restore(
+    inputs: Picture | Iterable[Picture],
+    *,
+    weights: str | os.PathLike[str] | ELSFace = "lite-x4",
+    out: str | os.PathLike[str] | None = None,
+    lr: bool = False,
+    paste: bool = False,
+    size: int | None = None,
+    device: str | None = None,
+    batch_size: int = 16,
+) -> list[Restored]:
+    """Restores the faces in pictures; one that fails does not stop the others.
+
+    In a photograph the faces are found, and each is restored at the size that it has there, but not below the LR size
+    that the network was trained on (32x32 at x4). To bring a large face down to that size first loses more than the
+    network gives back, unless the face is very noisy: for that there is `size`.
+
+    Args:
+        inputs: paths of files and folders, and pictures (3, h, w), RGB in [0, 1]: one, or any number.
+        weights: a name or a path for `load_pretrained`, or a network.
+        out: the folder for the results, PNG files named after their inputs; None keeps them in memory.
+        lr: the pictures are LR faces: nothing is searched, cut out or resized.
+        paste: put the faces back into the photograph, enlarged by the network's scale, or by less if that would be
+            more than 50 megapixels.
+        size: bring every face to this many LR pixels first, 8 to 512; None leaves it at its own size, up to 512.
+        device: "cpu", "cuda" and so on; None takes the best there is, or the network's own.
+        batch_size: LR faces that go through the network at a time.
+
+    Returns:
+        One result for each file or picture, in order. What failed has an `error`; so has a path that does not exist
+        and a folder without images.
+
+    Raises:
+        ElsfaceError: the weights, the device or the folder for the results cannot be used, or `lr` is combined with
+            what needs a photograph.
+    """
+    if lr and (paste or size):
+        raise ElsfaceError("an LR face has no photograph around it: give lr alone, or paste and size without lr.")
+    if size is not None and not LR_SIDES[0] <= size <= LR_SIDES[1]:
+        raise ElsfaceError(f"the size of an LR face is {LR_SIDES[0]} to {LR_SIDES[1]} pixels, not {size}.")
+    if batch_size < 1:
+        raise ElsfaceError(f"the batch size is at least 1, not {batch_size}.")
+    tasks = [_Task(Restored(name), picture) for name, picture in _sources(inputs)]
+    work = _Work(_on_device(weights, device), lr, paste, size, batch_size)
+    output = _Output(out, tasks) if out is not None else None
+    # LR faces go through by the batch. A photograph has a batch of its own, since only one fits into any memory.
+    step = batch_size if lr else 1
+    with tqdm(total=len(tasks), unit="picture", disable=None) as bar:
+        for start in range(0, len(tasks), step):
+            chunk = tasks[start : start + step]
+            work.run(chunk)
+            for task in chunk:
+                task.finish(output)
+            bar.update(len(chunk))
+    return [task.result for task in tasks]
+
+
+def _sources(inputs: Picture | Iterable[Picture]) -> Iterator[tuple[str, Tensor | Path | ElsfaceError]]:
+    """Every picture to do and its name; a folder gives many, and an input that cannot be used gives its error."""
+    single = isinstance(inputs, str | os.PathLike) or (isinstance(inputs, Tensor) and inputs.ndim == 3)
+    for number, entry in enumerate([inputs] if single else inputs, 1):
+        if isinstance(entry, Tensor):
+            yield f"picture {number}", entry
+            continue
+        try:
+            yield from ((str(path), path) for path in find_images([entry]))
+        except ElsfaceError as error:
+            yield str(entry), error
+
+
+def best_device() -> torch.device:
+    """The accelerator that torch finds, or else the CPU."""
+    return torch.accelerator.current_accelerator() if torch.accelerator.is_available() else torch.device("cpu")
+
+
+def _on_device(weights: str | os.PathLike[str] | ELSFace, device: str | None) -> ELSFace:
+    model = weights if isinstance(weights, ELSFace) else load_pretrained(weights)
+    if device is None and isinstance(weights, ELSFace):
+        return model
+    try:
+        return model.to(device or best_device())
+    except (RuntimeError, AssertionError) as error:
+        raise ElsfaceError(f"the device {device!r} cannot be used here: leave it out, or say 'cpu'.") from error
+
+
+@dataclass
+class _Task:
+    """One input on its way: first where it is, then the picture, then its LR faces, then its result."""
+
+    result: Restored
+    picture: Tensor | Path | ElsfaceError | None
+    name: str = ""
+    faces: list[Tensor] = field(default_factory=list)
+
+    def fail(self, error: ElsfaceError) -> None:
+        self.result.error, self.result.images = str(error), []
+
+    def finish(self, output: "_Output | None") -> None:
+        """Writes the images, if there is a folder for them, and lets go of what is no longer needed."""
+        self.picture, self.faces = None, []
+        try:
+            if output is not None and self.result.error is None:
+                output.write(self)
+        except ElsfaceError as error:
+            self.fail(error)
+
+
+class _Work:
+    """What happens to a picture between its file and its result."""
+
+    def __init__(self, model: ELSFace, lr: bool, paste: bool, size: int | None, batch_size: int) -> None:
+        self.model, self.lr, self.paste, self.size, self.batch_size = model, lr, paste, size, batch_size
+
+    def run(self, tasks: list[_Task]) -> None:
+        """Reads, restores and pastes; a task that fails keeps its error."""
+        for task in tasks:
+            try:
+                self.read(task)
+            except ElsfaceError as error:
+                task.fail(error)
+        self.restore([task for task in tasks if task.faces])
+
+    def read(self, task: _Task) -> None:
+        """Makes LR faces of a picture."""
+        if isinstance(task.picture, ElsfaceError):
+            raise task.picture
+        name = task.result.source
+        image = task.picture if isinstance(task.picture, Tensor) else read_image(task.picture)
+        image = task.picture = _checked(image, name)
+        height, width = image.shape[-2:]
+        if not self.lr:
+            task.result.boxes = _faces_in(image, name)
+            task.faces = [self.lr_face(image, box) for box in task.result.boxes]
+        elif LR_SIDES[0] <= min(height, width) and max(height, width) <= LR_SIDES[1]:
+            task.faces = [image]
+        else:
+            raise ElsfaceError(
+                f"{name} is {width}x{height}, and an LR face has sides of {LR_SIDES[0]} to {LR_SIDES[1]} pixels: "
+                "resize it, or have its faces found as in a photograph, without lr."
+            )
+
+    def lr_face(self, image: Tensor, box: Box) -> Tensor:
+        """A face of a photograph as the network takes it: (3, s, s)."""
+        trained = HR_SIZE // self.model.config.scale
+        size = self.size or min(max(round(box.side), trained), LR_SIDES[1])
+        return quantize(crop_face(image, box, size))
+
+    def restore(self, tasks: list[_Task]) -> None:
+        """Fills the results. Where the tasks together are too much for the memory, each half of them may not be."""
+        try:
+            images = iter(_super_resolve([face for task in tasks for face in task.faces], self.model, self.batch_size))
+            for task in tasks:
+                task.result.images = [next(images) for _ in task.faces]
+                if self.paste:
+                    task.result.images = [_pasted(task, self.model.config.scale)]
+        except (torch.OutOfMemoryError, MemoryError):
+            half = len(tasks) // 2
+            for part in (tasks[:half], tasks[half:]) if half else ():
+                self.restore(part)
+            if not half:
+                tasks[0].fail(ElsfaceError(f"{tasks[0].result.source} does not fit into memory: use a smaller one."))
+
+
+def _checked(image: Tensor, name: str) -> Tensor:
+    if image.ndim != 3 or image.shape[0] != 3 or 0 in image.shape or not image.is_floating_point():
+        raise ElsfaceError(f"{name} is {image.dtype} {tuple(image.shape)}: a picture is float, (3, height, width).")
+    if not (image.min() >= 0 and image.max() <= 1):  # true for NaN too
+        raise ElsfaceError(f"{name} has values outside [0, 1]: divide 8-bit values by 255.")
+    return image.detach().float().cpu()
+
+
+def _faces_in(image: Tensor, name: str) -> list[Box]:
+    boxes = find_faces(image)
+    if not boxes:
+        height, width = image.shape[-2:]
+        raise ElsfaceError(
+            f"no face found in {name} ({width}x{height}): cut out the face yourself and restore it as an LR face (lr)."
+        )
+    return boxes
+
+
+@torch.no_grad()
+def _super_resolve(faces: list[Tensor], model: ELSFace, batch_size: int) -> list[Tensor]:
+    """(3, h, w) each, of any sizes -> (3, scale h, scale w) each, in [0, 1], on the CPU. Equal sizes share a batch."""
+    device = next(model.parameters()).device
+    sizes: dict[torch.Size, list[int]] = defaultdict(list)
+    for index, face in enumerate(faces):
+        sizes[face.shape].append(index)
+    restored: dict[int, Tensor] = {}
+    for (_, height, width), indices in sizes.items():
+        step = max(1, min(batch_size, BATCH_PIXELS // (height * width)))
+        for start in range(0, len(indices), step):
+            batch = indices[start : start + step]
+            sr = model(torch.stack([faces[index] for index in batch]).to(device)).clamp(0, 1).cpu()
+            restored.update(zip(batch, sr, strict=True))
+    return [restored[index] for index in range(len(faces))]
+
+
+def _pasted(task: _Task, scale: int) -> Tensor:
+    """The enlarged photograph with its restored faces: (3, h, w) -> (3, factor h, factor w), factor at most scale."""
+    pixels = task.picture[0].numel()
+    factor = max([1] + [n for n in range(1, scale + 1) if n * n * pixels <= PASTED_PIXELS])
+    photograph = upscale(task.picture[None], factor)[0]
+    for box, face in zip(task.result.boxes, task.result.images, strict=True):
+        paste_face(photograph, face, box.scaled(factor))
+    return photograph
+
+
+class _Output:
+    """The folder that results go to, each under a name of its own.
+
+    Raises:
+        ElsfaceError: the folder cannot be made or written to.
+    """
+
+    def __init__(self, folder: str | os.PathLike[str], tasks: list[_Task]) -> None:
+        self.folder = Path(folder)
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            tempfile.TemporaryFile(dir=self.folder).close()
+        except OSError as error:
+            raise ElsfaceError(f"cannot write into {folder}: {error.strerror}. Choose another folder.") from error
+        self.taken: dict[str, int] = {}
+        self.originals = {task.picture.resolve() for task in tasks if isinstance(task.picture, Path)}
+        for task in tasks:
+            stem = task.picture.stem if isinstance(task.picture, Path) else task.result.source.replace(" ", "-")
+            task.name = self.free(stem)
+
+    def free(self, name: str) -> str:
+        """The name, or name-2, name-3, ... if it is taken; some file systems hold A and a for the same."""
+        key = name.casefold()
+        number = self.taken[key] = self.taken.get(key, 0) + 1
+        return name if number == 1 else self.free(f"{name}-{number}")
+
+    def write(self, task: _Task) -> None:
+        """Writes the images of a task as name.png, name-face2.png, ..."""
+        for number, image in enumerate(task.result.images, 1):
+            name = task.name if number == 1 else self.free(f"{task.name}-face{number}")
+            path = self.folder / f"{name}.png"
+            if path.resolve() in self.originals:
+                raise ElsfaceError(f"{path} is itself an input and would be lost: choose another output folder.")
+            write_png(image, path)
+            task.result.files.append(path)
+        task.result.images = []

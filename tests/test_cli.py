@@ -1,0 +1,266 @@
+"""The command line as a user types it: what is printed, what is written, and the exit code."""
+
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+from test_images import png_bytes
+
+import elsface_lite
+from elsface_lite import ELSFace, ELSFaceConfig, downscale, pretrained_names, read_image, save_pretrained, write_png
+from elsface_lite.cli import main
+from elsface_lite.sources import portraits
+
+TINY = {"channels": 8, "heads": 2, "hfebs": 1, "hfeb_blocks": 1, "out_channels": 4}
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> str:
+    torch.manual_seed(0)
+    path = tmp_path_factory.mktemp("weights") / "tiny.safetensors"
+    save_pretrained(ELSFace(ELSFaceConfig.lite(**TINY)), path)
+    return str(path)
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    """A folder with one good photograph in it."""
+    write_png(downscale(portraits()["astronaut"][None], 4)[0], tmp_path / "photos" / "good.png")
+    return tmp_path / "photos"
+
+
+def run(capsys: pytest.CaptureFixture, *words: str | Path) -> tuple[int, str, list[str]]:
+    """The exit code, stdout, and the lines of stderr, of which each must be a clear one."""
+    code = main([str(word) for word in words])
+    out, err = capsys.readouterr()
+    lines = err.splitlines()
+    assert "Traceback" not in out + err
+    assert all(line.startswith("elsface-lite: ") for line in lines)
+    return code, out, lines
+
+
+def files(folder: Path) -> list[str]:
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*")) if folder.exists() else []
+
+
+def test_restore_a_photograph(capsys: pytest.CaptureFixture, photos: Path, weights: str, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    code, text, errors = run(capsys, "restore", photos / "good.png", "--out", out, "--weights", weights)
+    assert (code, errors) == (0, [])
+    assert text == f"1 restored, 0 failed: see {out}\n"
+    assert read_image(out / "good.png").shape == (3, 128, 128)
+    code, _, _ = run(capsys, "restore", photos, "--paste", "--out", tmp_path / "pasted", "--weights", weights)
+    assert code == 0
+    assert read_image(tmp_path / "pasted" / "good.png").shape == (3, 512, 512)
+
+
+def test_restore_lr_faces(capsys: pytest.CaptureFixture, weights: str, tmp_path: Path) -> None:
+    for number in range(3):
+        write_png(torch.rand(3, 32, 32), tmp_path / "lr" / f"{number}.png")
+    words = ["restore", tmp_path / "lr", "--lr", "--out", tmp_path / "out", "--weights", weights]
+    code, text, _ = run(capsys, *words, "--batch-size", "2", "--device", "cpu")
+    assert code == 0
+    assert text.startswith("3 restored, 0 failed")
+    assert files(tmp_path / "out") == ["0.png", "1.png", "2.png"]
+
+
+def test_large_faces_are_said_to_lose_detail(capsys: pytest.CaptureFixture, weights: str, tmp_path: Path) -> None:
+    write_png(portraits()["astronaut"], tmp_path / "large.png")
+    words = ["restore", tmp_path / "large.png", "--out", tmp_path / "out", "--weights", weights]
+    assert "note: 1 of 1 faces are larger than 32 pixels" in run(capsys, *words, "--size", "32")[1]
+    assert "note" not in run(capsys, *words)[1]
+
+
+def bad_inputs(folder: Path) -> dict[str, str]:
+    """Makes every bad input that there is; gives what must be said of each."""
+    folder.mkdir()
+    good = folder / "whole.jpg"
+    Image.new("RGB", (64, 64), "teal").save(good)
+    (folder / "text.png").write_text("This is a text.", encoding="utf-8")
+    (folder / "zero.png").touch()
+    (folder / "half.jpg").write_bytes(good.read_bytes()[: good.stat().st_size // 2])
+    (folder / "huge.png").write_bytes(png_bytes(10_000, 10_000, 8, 2, b""))
+    (folder / "empty").mkdir()
+    Image.new("RGB", (1, 1)).save(folder / "one.png")
+    good.rename(folder / "faceless.jpg")
+    return {
+        "text.png": "not an image",
+        "zero.png": "is empty",
+        "half.jpg": "is damaged",
+        "huge.png": "too large (10000x10000",
+        "empty": "holds no image",
+        "one.png": "no face found",
+        "faceless.jpg": "no face found",
+        "nowhere.png": "does not exist",
+    }
+
+
+@pytest.mark.parametrize("paste", [False, True])
+def test_every_bad_input_is_one_line_and_the_others_are_done(
+    capsys: pytest.CaptureFixture, photos: Path, weights: str, tmp_path: Path, paste: bool
+) -> None:
+    bad = bad_inputs(tmp_path / "bad")
+    out = tmp_path / "out"
+    inputs = [tmp_path / "bad" / name for name in bad]
+    words = ["restore", *inputs, photos, "--out", out, "--weights", weights] + ["--paste"] * paste
+    code, text, errors = run(capsys, *words)
+    assert code == 2
+    assert text == f"1 restored, {len(bad)} failed: see {out}\n"
+    assert len(errors) == len(bad)
+    for (name, says), line in zip(bad.items(), errors, strict=True):
+        assert name in line
+        assert says in line
+    assert files(out) == ["good.png"]
+
+
+@pytest.mark.parametrize(
+    "name", ["text.png", "half.jpg", "huge.png", "empty", "one.png", "faceless.jpg", "nowhere.png"]
+)
+def test_each_bad_input_alone(capsys: pytest.CaptureFixture, weights: str, tmp_path: Path, name: str) -> None:
+    says = bad_inputs(tmp_path / "bad")[name]
+    words = ["restore", tmp_path / "bad" / name, "--out", tmp_path / "out", "--weights", weights]
+    code, text, (line,) = run(capsys, *words)
+    assert (code, text) == (2, "0 restored, 1 failed\n")
+    assert says in line
+    assert files(tmp_path / "out") == []
+
+
+def test_an_unwritable_folder(capsys: pytest.CaptureFixture, photos: Path, weights: str, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("no folder", encoding="utf-8")
+    for out in (tmp_path / "file", tmp_path / "file" / "below"):
+        code, text, (line,) = run(capsys, "restore", photos, "--out", out, "--weights", weights)
+        assert (code, text) == (2, "")
+        assert "cannot write into" in line
+        assert "Choose another folder" in line
+    assert files(tmp_path) == ["file", "photos", "photos/good.png"]
+
+
+def test_wrong_or_damaged_weights(capsys: pytest.CaptureFixture, photos: Path, weights: str, tmp_path: Path) -> None:
+    damaged = tmp_path / "damaged.safetensors"
+    damaged.write_bytes(Path(weights).read_bytes()[:-1])
+    damaged.with_suffix(".json").write_bytes(Path(weights).with_suffix(".json").read_bytes())
+    for name, says in (("nothing-x9", "there are no weights 'nothing-x9'"), (str(damaged), "damaged, or another file")):
+        code, text, (line,) = run(capsys, "restore", photos, "--out", tmp_path / "out", "--weights", name)
+        assert (code, text) == (2, "")
+        assert says in line
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_device_that_is_not_there(capsys: pytest.CaptureFixture, photos: Path, weights: str, tmp_path: Path) -> None:
+    words = ["restore", photos, "--out", tmp_path / "out", "--weights", weights, "--device", "warp-drive"]
+    code, _, (line,) = run(capsys, *words)
+    assert code == 2
+    assert "'cpu'" in line
+
+
+def test_an_interruption_is_quiet(
+    capsys: pytest.CaptureFixture, photos: Path, weights: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(sys.modules["elsface_lite.restore"], "write_png", stop)
+    code, _, (line,) = run(capsys, "restore", photos, "--out", tmp_path / "out", "--weights", weights)
+    assert code == 130
+    assert "interrupted" in line
+    assert files(tmp_path / "out") == []
+
+
+@pytest.mark.parametrize("words", [[], ["restore"], ["restore", "a.png", "--batch-size", "0"], ["polish", "a.png"]])
+def test_a_wrong_command_line_is_explained(capsys: pytest.CaptureFixture, words: list[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(words)
+    assert caught.value.code == 2
+    assert "usage: elsface-lite" in capsys.readouterr().err
+
+
+def test_info_can_be_pasted_into_a_bug_report(capsys: pytest.CaptureFixture) -> None:
+    code, text, errors = run(capsys, "info")
+    assert (code, errors) == (0, [])
+    for part in (elsface_lite.__version__, torch.__version__, "device", "threads", "ORL faces", "face detection"):
+        assert part in text
+    for name in pretrained_names():
+        assert f"{name}: ok" in text
+    assert str(Path.home()) not in text
+
+
+def test_info_says_what_is_missing(
+    capsys: pytest.CaptureFixture, weights: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "broken.safetensors"
+    path.write_bytes(b"broken")
+    path.with_suffix(".json").write_bytes(Path(weights).with_suffix(".json").read_bytes())
+    monkeypatch.setattr("elsface_lite.weights.FOLDER", tmp_path)
+    monkeypatch.setattr("elsface_lite.info.PACKAGES", ("torch", "no-such-package"))
+    code, text, _ = run(capsys, "info")
+    assert code == 0
+    assert "no-such-package not installed" in text
+    assert "damaged" in text
+
+
+def test_demo_measures_and_draws(capsys: pytest.CaptureFixture, weights: str, tmp_path: Path) -> None:
+    code, text, errors = run(capsys, "demo", "--out", tmp_path, "--weights", weights)
+    assert (code, errors) == (0, [])
+    rows = {line.split()[0]: [float(number) for number in line.split()[1:]] for line in text.splitlines()[2:4]}
+    assert set(rows) == {"astronaut", "grace_hopper"}
+    for bicubic_psnr, bicubic_ssim, psnr, ssim in rows.values():
+        assert 15 < bicubic_psnr < 30
+        assert 0.4 < bicubic_ssim < 0.9
+        assert psnr > 5
+        assert 0 < ssim < 1
+    steps = [f"{name}-{step}.png" for name in rows for step in ("bicubic", "elsface", "hr", "lr")]
+    assert files(tmp_path) == sorted(["demo.png", *steps])
+    assert read_image(tmp_path / "astronaut-lr.png").shape == (3, 32, 32)
+    assert read_image(tmp_path / "astronaut-elsface.png").shape == (3, 128, 128)
+
+
+def test_the_demo_is_better_than_bicubic_with_the_shipped_weights(
+    capsys: pytest.CaptureFixture, tmp_path: Path
+) -> None:
+    if "lite-x4" not in pretrained_names():
+        pytest.skip("no weights in the package yet")
+    _, text, _ = run(capsys, "demo", "--out", tmp_path)
+    for line in text.splitlines()[2:4]:
+        bicubic_psnr, bicubic_ssim, psnr, ssim = (float(number) for number in line.split()[1:])
+        assert psnr > bicubic_psnr + 1
+        assert ssim > bicubic_ssim + 0.03
+
+
+def test_the_version_is_one(capsys: pytest.CaptureFixture) -> None:
+    project = tomllib.loads((Path(__file__).parent.parent / "pyproject.toml").read_text(encoding="utf-8"))
+    assert project["project"]["version"] == elsface_lite.__version__
+    with pytest.raises(SystemExit):
+        main(["--version"])
+    assert capsys.readouterr().out == f"elsface-lite {elsface_lite.__version__}\n"
+
+
+def test_the_package_imports_nothing_heavy_and_runs_as_a_module() -> None:
+    heavy = {
+        "skimage",
+        "scipy",
+        "matplotlib",
+        "torchvision",
+        "torchmetrics",
+        "lpips",
+        "ipywidgets",
+        "IPython",
+        "pandas",
+    }
+    program = (
+        "import sys, runpy, elsface_lite\n"
+        f"print(sorted({heavy!r} & set(sys.modules)))\n"
+        "sys.argv = ['elsface-lite', '--version']\n"
+        "runpy.run_module('elsface_lite', run_name='__main__')"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=300, check=False)
+    assert done.stdout.splitlines() == ["[]", f"elsface-lite {elsface_lite.__version__}"], done.stderr
+
+
+def test_every_public_name_is_there() -> None:
+    for name in elsface_lite.__all__:
+        assert getattr(elsface_lite, name) is not None
+    assert callable(elsface_lite.restore)

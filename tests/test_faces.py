@@ -1,0 +1,208 @@
+"""Faces in photographs: found where they are, cut out and put back without a trace."""
+
+import math
+from collections.abc import Iterator
+
+import pytest
+import torch
+import torch.nn.functional as F
+from conftest import shared
+from PIL import Image
+from torch import Tensor
+
+from elsface_lite import Box, ElsfaceError, crop_face, downscale, faces, find_faces, paste_face, read_image, upscale
+from elsface_lite.detector import detect, stages
+from elsface_lite.metric_weights import WeightsMissing
+from elsface_lite.sources import portraits
+
+
+@pytest.fixture(scope="module")
+def photo() -> Tensor:
+    """The astronaut at 128x128: the face is some 40 pixels wide."""
+    return downscale(portraits()["astronaut"][None], 4)[0]
+
+
+@pytest.fixture
+def without_mtcnn(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    def missing(name: str) -> None:
+        raise WeightsMissing(f"{name} is not installed")
+
+    stages.cache_clear()
+    monkeypatch.setattr("elsface_lite.detector.find_file", missing)
+    yield
+    stages.cache_clear()
+
+
+def ramp(height: int, width: int) -> Tensor:
+    """A photograph whose red and green tell where a pixel is: x / width, y / height."""
+    x = ((torch.arange(width) + 0.5) / width).expand(height, width)
+    y = ((torch.arange(height) + 0.5) / height)[:, None].expand(height, width)
+    return torch.stack([x, y, torch.zeros(height, width)])
+
+
+def test_the_face_of_each_portrait_is_found_where_it_is(photo: Tensor) -> None:
+    (box,) = find_faces(photo)
+    # Read off the picture by hand, to a pixel or two: the eyes and the middle of the mouth.
+    eyes, mouth = ((51.0 + 61.8) / 2, 25.4), (56.2, 35.2)
+    face = crop_face(photo, box)
+    for (x, y), expected in ((eyes, (64.0, 48.4)), (mouth, (64.0, 82.3))):
+        found = [64 + 128 * part / 2 for part in faces._to_box(torch.tensor(x), torch.tensor(y), box)]
+        assert [float(f) for f in found] == pytest.approx(expected, abs=6)
+    assert face.shape == (3, 128, 128)
+    assert abs(math.degrees(box.angle)) < 6
+
+
+def test_a_turned_photograph_turns_the_box(photo: Tensor) -> None:
+    (upright,) = find_faces(photo)
+    image = Image.fromarray((255 * photo).byte().permute(1, 2, 0).numpy()).rotate(-20, Image.Resampling.BICUBIC)
+    turned = torch.tensor(list(image.tobytes())).view(128, 128, 3).permute(2, 0, 1) / 255
+    (box,) = find_faces(turned)
+    assert math.degrees(box.angle - upright.angle) == pytest.approx(20, abs=6)
+    assert box.side == pytest.approx(upright.side, rel=0.1)
+    assert (crop_face(turned, box) - crop_face(photo, upright)).abs().mean() < 0.08
+
+
+def test_faces_come_largest_first_and_in_the_pixels_of_the_photograph(photo: Tensor) -> None:
+    small = F.pad(downscale(photo[None], 2), [30, 34, 64, 0], mode="replicate")[0]
+    boxes = find_faces(torch.cat([small, photo], 2))
+    assert len(boxes) == 2
+    assert boxes[0].side == pytest.approx(2 * boxes[1].side, rel=0.15)
+    assert boxes[0].x > 128 > boxes[1].x
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 3000), (7, 9), (24, 24), (100, 100)])
+def test_no_face_is_no_box(size: tuple[int, int]) -> None:
+    torch.manual_seed(0)
+    assert find_faces(torch.zeros(3, *size)) == []
+    assert find_faces(torch.rand(3, *size)) == []
+
+
+def test_the_search_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    searched = []
+    monkeypatch.setattr(faces, "_find_by_mtcnn", lambda image: searched.append(image.shape) or [])
+    for size in [(3000, 4000), (1, 5_000_000), (40, 50)]:
+        find_faces(torch.zeros(3, *size))
+    assert all(height * width <= 1.5 * faces.SEARCHED_PIXELS for _, height, width in searched)
+    assert searched[0][1] / searched[0][2] == pytest.approx(3 / 4, rel=0.01)
+    assert searched[2] == (3, 80, 100)
+
+
+def test_without_mtcnn_the_cascade_finds_the_same_face(photo: Tensor, without_mtcnn: None) -> None:
+    with pytest.raises(WeightsMissing):
+        detect(photo)
+    boxes = find_faces(portraits()["astronaut"])
+    box = min(boxes, key=lambda box: math.hypot(box.x - 225, box.y - 118))  # it sees faces on her suit as well
+    assert (box.x, box.y) == pytest.approx((225, 118), abs=0.15 * 158)
+    assert box.side == pytest.approx(158, rel=0.25)
+    assert box.angle == 0
+    assert find_faces(torch.zeros(3, 20, 20)) == []
+
+
+def test_a_damaged_detector_is_said_and_not_passed_over(photo: Tensor, monkeypatch: pytest.MonkeyPatch) -> None:
+    def damaged(name: str) -> None:
+        raise ElsfaceError(f"{name} is not the published file")
+
+    stages.cache_clear()
+    monkeypatch.setattr("elsface_lite.detector.find_file", damaged)
+    with pytest.raises(ElsfaceError, match="not the published file"):
+        find_faces(photo)
+
+
+def test_the_boxes_are_the_crops_of_celeba() -> None:
+    """On aligned crops the box must be the crop itself; the README's figures are those of 1,000."""
+    paths = sorted(shared("faces/celeba_train").glob("*.jpg"))[::300]
+    errors = []
+    for path in paths:
+        image = F.pad(read_image(path)[None], [48] * 4, mode="replicate")[0]
+        box = find_faces(image)[0]
+        errors.append([box.x - 112, box.y - 112, 100 * (box.side / 128 - 1), math.degrees(box.angle)])
+    median, spread = torch.tensor(errors).median(0).values, torch.tensor(errors).std(0)
+    assert median.abs().tolist() < [1.5, 1.5, 3, 3]
+    assert (spread < torch.tensor([4, 4, 10, 10])).all()
+
+
+@pytest.mark.parametrize("side", [20.0, 64.0, 100.5, 500.0])
+@pytest.mark.parametrize("angle", [0.0, 0.3, -1.2])
+def test_crop_face_reads_the_places_that_the_box_says(side: float, angle: float) -> None:
+    image, size = ramp(700, 900), 32
+    box = Box(451.3, 352.6, side, angle)
+    face = crop_face(image, box, size)
+    steps = ((torch.arange(size) + 0.5) / size - 0.5) * side
+    x = box.x + steps * math.cos(angle) - steps[:, None] * math.sin(angle)
+    y = box.y + steps * math.sin(angle) + steps[:, None] * math.cos(angle)
+    inner = slice(2, -2)  # the antialiasing at the crop's own border looks one pixel in only
+    assert (face[0] - x / 900)[inner, inner].abs().max() < 0.1 * side / size / 900 + 1e-5
+    assert (face[1] - y / 700)[inner, inner].abs().max() < 0.1 * side / size / 700 + 1e-5
+
+
+def test_crop_face_of_whole_pixels_is_the_picture_itself(photo: Tensor) -> None:
+    assert torch.allclose(crop_face(photo, Box(64, 64, 128), 128), photo, atol=1e-5)
+    assert torch.allclose(crop_face(photo, Box(40, 50, 32), 32), photo[:, 34:66, 24:56], atol=1e-5)
+
+
+def test_crop_face_repeats_the_border(photo: Tensor) -> None:
+    face = crop_face(photo, Box(0, 64, 64), 64)
+    assert torch.allclose(face[:, 2:-2, :31], face[:, 2:-2, :1].expand(-1, -1, 31), atol=1e-5)
+    assert torch.isfinite(crop_face(photo, Box(-500, 900, 300), 64)).all()
+
+
+@pytest.mark.parametrize("side", [256.0, 300.0])
+def test_crop_face_does_not_alias(side: float) -> None:
+    checkers = (torch.arange(512)[:, None] + torch.arange(512)) % 2
+    face = crop_face(checkers.float().expand(3, -1, -1), Box(256, 256, side, 0.1), 32)
+    assert (face - 0.5).abs().max() < 0.02
+
+
+def test_crop_face_is_as_sharp_as_a_good_resize() -> None:
+    image = portraits()["astronaut"]
+    box = Box(224, 120, 160)
+    expected = F.interpolate(image[None, :, 40:200, 144:304], (32, 32), mode="bicubic", antialias=True)[0]
+    difference = (crop_face(image, box, 32) - expected).square().mean()
+    assert -10 * math.log10(difference) > 38
+
+
+@pytest.mark.parametrize("angle", [0.0, 0.4])
+@pytest.mark.parametrize("size", [32, 128, 256])
+def test_paste_face_puts_back_what_was_cut_and_nothing_else(photo: Tensor, angle: float, size: int) -> None:
+    large = upscale(photo[None], 4)[0]
+    box = Box(224.8, 118.3, 150.2, angle)
+    pasted = paste_face(large.clone(), crop_face(large, box, size), box)
+    u, v = faces._to_box(torch.arange(512) + 0.5, torch.arange(512)[:, None] + 0.5, box)
+    outside = (u.abs() >= 1) | (v.abs() >= 1)
+    assert (pasted == large)[:, outside].all()
+    assert (pasted - large).abs().mean() < 0.004
+
+
+def seam(image: Tensor, box: Box) -> tuple[float, float]:
+    """The mean step between neighbouring pixels, in 8-bit levels: across the sides of an upright box, and elsewhere."""
+    steps = 255 * (image[:, :, 1:] - image[:, :, :-1]).abs().mean(0)
+    top, bottom = (round(box.y + sign * box.side / 2) for sign in (-1, 1))
+    columns = [round(box.x + sign * box.side / 2) - 1 for sign in (-1, 1)]
+    rows = steps[max(top, 0) : bottom]
+    return rows[:, columns].mean().item(), rows.mean().item()
+
+
+def test_there_is_no_seam_even_around_a_face_of_another_color(photo: Tensor) -> None:
+    large = upscale(photo[None], 4)[0]
+    box = Box(225, 125, 150)
+    face = crop_face(portraits()["astronaut"], box)
+    brighter = (0.8 * face + 0.2).clamp(0, 1)
+    pasted = paste_face(large.clone(), brighter, box)
+    at_seam, elsewhere = seam(pasted, box)
+    untouched, _ = seam(large, box)
+    print(f"step at the seam {at_seam:.2f}, there before {untouched:.2f}, elsewhere {elsewhere:.2f} levels")
+    assert at_seam < 1.1 * untouched + 0.1
+    hard = large.clone()
+    hard[:, 50:200, 150:300] = F.interpolate(brighter[None], (150, 150), mode="bicubic")[0]
+    assert seam(hard, box)[0] > 2 * untouched  # the measure does see a seam
+    inner = (slice(None), slice(90, 160), slice(190, 260))
+    assert (pasted - large)[inner].mean((1, 2)).abs().max() < 0.01  # brightness is the photograph's
+    detail = F.interpolate(face[None], (150, 150), mode="bicubic")[0][:, 40:110, 40:110]
+    assert (pasted[inner] - detail).square().mean() < 0.7 * (large[inner] - detail).square().mean()
+
+
+def test_paste_face_beyond_the_border(photo: Tensor) -> None:
+    for box in (Box(5, 5, 60), Box(127, 60, 300, 1.0), Box(-90, -90, 40)):
+        pasted = paste_face(photo.clone(), torch.rand(3, 128, 128), box)
+        assert pasted.shape == photo.shape
+        assert 0 <= pasted.min() <= pasted.max() <= 1

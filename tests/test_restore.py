@@ -1,0 +1,284 @@
+"""From inputs of every kind to restored faces: names, batches, pasting, and one bad file among good ones."""
+
+import sys
+import weakref
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from elsface_lite import (
+    Box,
+    ELSFace,
+    ELSFaceConfig,
+    ElsfaceError,
+    crop_face,
+    downscale,
+    find_faces,
+    quantize,
+    read_image,
+    restore,
+    save_pretrained,
+    upscale,
+    write_png,
+)
+from elsface_lite.faces import _to_box
+from elsface_lite.sources import portraits
+
+module = sys.modules["elsface_lite.restore"]  # elsface_lite.restore itself is the function
+TINY = {"channels": 8, "heads": 2, "hfebs": 1, "hfeb_blocks": 1, "out_channels": 4}
+
+
+@pytest.fixture(scope="module")
+def model() -> ELSFace:
+    torch.manual_seed(0)
+    return ELSFace(ELSFaceConfig.lite(**TINY)).eval()
+
+
+@pytest.fixture(scope="module")
+def photo() -> Tensor:
+    """The astronaut at 128x128: one face of some 40 pixels."""
+    return downscale(portraits()["astronaut"][None], 4)[0]
+
+
+@pytest.fixture(scope="module")
+def group(photo: Tensor) -> Tensor:
+    """Two photographs side by side: two faces."""
+    return torch.cat([photo, photo.flip(2)], 2)
+
+
+class Failing(nn.Module):
+    """A network that raises at its nth call, or for a batch that is too large."""
+
+    def __init__(self, model: ELSFace, error: type[BaseException], call: int = 0, limit: int = 999) -> None:
+        super().__init__()
+        self.model, self.config, self.error = model, model.config, error
+        self.calls, self.call, self.limit = 0, call, limit
+
+    def forward(self, lr: Tensor) -> Tensor:
+        self.calls += 1
+        if self.calls == self.call or len(lr) > self.limit:
+            raise self.error
+        return self.model(lr)
+
+
+def as_model(failing: Failing, monkeypatch: pytest.MonkeyPatch) -> Failing:
+    monkeypatch.setattr(module, "load_pretrained", lambda name: failing)
+    return failing
+
+
+def test_an_lr_face_goes_straight_through_the_network(model: ELSFace) -> None:
+    lr = quantize(torch.rand(3, 32, 32))
+    (result,) = restore(lr, weights=model, lr=True)
+    assert torch.allclose(result.image, model(lr[None])[0].clamp(0, 1), atol=1e-6)
+    assert (result.source, result.error, result.boxes, result.files) == ("picture 1", None, [], [])
+    assert not result.image.requires_grad
+    assert not result.image.is_inference()
+
+
+def test_faces_of_any_sizes_keep_their_order_in_batches(model: ELSFace) -> None:
+    faces = [torch.rand(3, *size) for size in [(32, 32), (16, 24), (32, 32), (9, 8), (16, 24), (32, 32)]]
+    results = restore(faces, weights=model, lr=True, batch_size=4)
+    assert [result.source for result in results] == [f"picture {n}" for n in range(1, 7)]
+    for face, result in zip(faces, results, strict=True):
+        assert torch.allclose(result.image, model(face[None])[0].clamp(0, 1), atol=1e-5)
+    stacked = restore(torch.stack([faces[0], faces[2]]), weights=model, lr=True)
+    assert torch.allclose(stacked[1].image, results[2].image, atol=1e-5)
+
+
+def test_a_photographs_face_is_restored_at_its_own_size(model: ELSFace, photo: Tensor) -> None:
+    (result,) = restore(photo, weights=model)
+    (box,) = find_faces(photo)
+    assert result.boxes == [box]
+    lr = quantize(crop_face(photo, box, round(box.side)))
+    assert torch.allclose(result.image, model(lr[None])[0].clamp(0, 1), atol=1e-5)
+    (reduced,) = restore(photo, weights=model, size=32)
+    assert torch.allclose(reduced.image, model(quantize(crop_face(photo, box, 32))[None])[0].clamp(0, 1), atol=1e-5)
+    (small,) = restore(downscale(photo[None], 2)[0], weights=model)  # a face of 20 pixels is enlarged to 32
+    assert small.image.shape == (3, 128, 128)
+    assert module._Work(model, False, False, None, 1).lr_face(photo, Box(64, 64, 900)).shape == (3, 512, 512)
+
+
+def test_all_faces_of_a_photograph_are_restored(model: ELSFace, group: Tensor, tmp_path: Path) -> None:
+    (result,) = restore(group, weights=model)
+    assert len(result.images) == len(result.boxes) == 2
+    write_png(group, tmp_path / "in" / "group.png")
+    (written,) = restore(tmp_path / "in", weights=model, out=tmp_path / "out")
+    assert [path.name for path in written.files] == ["group.png", "group-face2.png"]
+    for path, image in zip(written.files, result.images, strict=True):
+        assert torch.allclose(read_image(path), quantize(image), atol=1e-6)
+    assert written.images == []
+    with pytest.raises(ElsfaceError, match="were written"):
+        _ = written.image
+
+
+def outside(boxes: list, size: torch.Size, factor: int) -> Tensor:
+    x, y = torch.arange(size[-1]) + 0.5, torch.arange(size[-2])[:, None] + 0.5
+    inside = [(u.abs() < 1) & (v.abs() < 1) for u, v in (_to_box(x, y, box.scaled(factor)) for box in boxes)]
+    return ~torch.stack(inside).any(0)
+
+
+def test_pasted_photographs_change_at_the_faces_only(model: ELSFace, group: Tensor) -> None:
+    (result,) = restore(group, weights=model, paste=True)
+    expected = upscale(group[None], 4)[0]
+    assert len(result.images) == 1
+    assert result.image.shape == expected.shape == (3, 512, 1024)
+    rest = outside(result.boxes, expected.shape, 4)
+    assert 0.7 < rest.float().mean() < 0.95
+    assert torch.equal(result.image[:, rest], expected[:, rest])
+    assert (result.image - expected)[:, ~rest].abs().mean() > 1e-3
+
+
+def test_pasted_photographs_are_enlarged_less_where_they_would_be_too_large(
+    model: ELSFace, photo: Tensor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for limit, side in ((128 * 128 * 9 + 5, 384), (128 * 128, 128), (5, 128)):
+        monkeypatch.setattr(module, "PASTED_PIXELS", limit)
+        assert restore(photo, weights=model, paste=True)[0].image.shape == (3, side, side)
+
+
+def test_every_input_gets_a_name_of_its_own(model: ELSFace, tmp_path: Path) -> None:
+    names = ["a/face.png", "b/face.png", "b/Face.jpg", "b/face-2.png", "c/other.png"]
+    for number, name in enumerate(names):
+        write_png(torch.full((3, 8, 8), number / 10), tmp_path / name)
+    (tmp_path / "b/face.bmp").write_text("no picture", encoding="utf-8")
+    inputs = [tmp_path / folder for folder in "abc"]
+    results = restore(inputs, weights=model, lr=True, out=tmp_path / "out", batch_size=2)
+    assert len(results) == 6
+    written = [path for result in results for path in result.files]
+    assert len({path.name.casefold() for path in written}) == 5
+    assert sorted(written) == sorted((tmp_path / "out").iterdir())
+    for result in results:
+        if result.error is None:
+            (expected,) = restore(result.source, weights=model, lr=True)
+            assert torch.allclose(read_image(result.files[0]), quantize(expected.image), atol=2 / 255)
+    again = restore(inputs, weights=model, lr=True, out=tmp_path / "out")
+    assert [result.files for result in again] == [result.files for result in results]
+
+
+def test_bad_inputs_do_not_stop_the_good_ones(model: ELSFace, photo: Tensor, tmp_path: Path) -> None:
+    write_png(photo, tmp_path / "good.png")
+    write_png(torch.rand(3, 1, 1), tmp_path / "one.png")
+    (tmp_path / "text.png").write_text("hello", encoding="utf-8")
+    (tmp_path / "empty").mkdir()
+    inputs = [tmp_path / name for name in ("nowhere.png", "text.png", "good.png", "empty", "one.png")]
+    results = restore([*inputs, torch.zeros(3, 50, 50), photo], weights=model, out=tmp_path / "out")
+    errors = [result.error for result in results]
+    for error, says in zip(
+        errors,
+        ["does not exist", "is not an image", None, "holds no image", "no face found in", "no face", None],
+        strict=True,
+    ):
+        assert (error is None) if says is None else (says in error and "\n" not in error)
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["good.png", "picture-7.png"]
+    with pytest.raises(ElsfaceError, match="does not exist"):
+        _ = results[0].image
+
+
+@pytest.mark.parametrize(
+    ("picture", "says"),
+    [
+        (torch.zeros(3, 32, 32, dtype=torch.uint8), "a picture is float"),
+        (torch.zeros(1, 32, 32), "a picture is float"),
+        (torch.zeros(3, 0, 32), "a picture is float"),
+        (torch.full((3, 32, 32), 2.0), "values outside"),
+        (torch.full((3, 32, 32), torch.nan), "values outside"),
+        (torch.zeros(3, 1, 1), "sides of 8 to 512 pixels"),
+        (torch.zeros(3, 32, 513), "sides of 8 to 512 pixels"),
+    ],
+)
+def test_what_is_no_lr_face_is_said(model: ELSFace, picture: Tensor, says: str) -> None:
+    good = torch.rand(3, 32, 32)
+    bad, fine = restore([picture, good], weights=model, lr=True)
+    assert says in bad.error
+    assert fine.error is None
+
+
+def test_what_cannot_be_done_at_all_is_refused(model: ELSFace, tmp_path: Path) -> None:
+    lr = torch.rand(3, 32, 32)
+    for options, says in (
+        ({"paste": True}, "no photograph"),
+        ({"size": 32}, "no photograph"),
+        ({"batch_size": 0}, "batch size"),
+        ({"device": "warp-drive"}, "device 'warp-drive'"),
+        ({"out": Path(__file__) / "below-a-file"}, "cannot write into"),
+    ):
+        with pytest.raises(ElsfaceError, match=says):
+            restore(lr, weights=model, lr=True, **options)
+    with pytest.raises(ElsfaceError, match="8 to 512"):
+        restore(lr, weights=model, size=7)
+    with pytest.raises(ElsfaceError, match="there are no weights"):
+        restore(lr, weights="nothing-x3", lr=True)
+
+
+def test_weights_may_be_a_file(model: ELSFace, tmp_path: Path) -> None:
+    save_pretrained(model, tmp_path / "mine.safetensors")
+    lr = torch.rand(3, 32, 32)
+    by_file, by_model = (restore(lr, weights=w, lr=True)[0] for w in (tmp_path / "mine.safetensors", model))
+    assert torch.equal(by_file.image, by_model.image)
+
+
+def test_no_input_is_ever_overwritten(model: ELSFace, tmp_path: Path) -> None:
+    write_png(torch.rand(3, 32, 32), tmp_path / "a.png")
+    write_png(torch.rand(3, 32, 32), tmp_path / "sub" / "b.png")
+    before = (tmp_path / "a.png").read_bytes()
+    first, second = restore(tmp_path, weights=model, lr=True, out=tmp_path)
+    assert "is itself an input" in first.error
+    assert (tmp_path / "a.png").read_bytes() == before
+    assert second.files == [tmp_path / "b.png"]
+
+
+def test_a_file_that_vanishes_is_one_error(model: ELSFace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in "abc":
+        write_png(torch.rand(3, 32, 32), tmp_path / f"{name}.png")
+
+    def read(path: Path) -> Tensor:
+        (tmp_path / "b.png").unlink(missing_ok=True)
+        return read_image(path)
+
+    monkeypatch.setattr(module, "read_image", read)
+    results = restore(tmp_path, weights=model, lr=True, out=tmp_path / "out")
+    assert ["b.png" in (result.error or "") for result in results] == [False, True, False]
+
+
+def test_too_little_memory_splits_the_batch(model: ELSFace, monkeypatch: pytest.MonkeyPatch) -> None:
+    failing = as_model(Failing(model, torch.OutOfMemoryError, limit=3), monkeypatch)
+    faces = torch.rand(11, 3, 32, 32)
+    results = restore(faces, lr=True, device="cpu", batch_size=11)
+    assert torch.allclose(torch.stack([r.image for r in results]), model(faces).detach().clamp(0, 1), atol=1e-5)
+    failing.limit = 0
+    assert all("does not fit into memory" in result.error for result in restore(faces, lr=True, device="cpu"))
+
+
+def test_an_interruption_keeps_what_is_done_and_nothing_by_halves(
+    model: ELSFace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(6):
+        write_png(torch.rand(3, 32, 32), tmp_path / "in" / f"{number}.png")
+    as_model(Failing(model, KeyboardInterrupt, call=3), monkeypatch)
+    with pytest.raises(KeyboardInterrupt):
+        restore(tmp_path / "in", lr=True, device="cpu", batch_size=2, out=tmp_path / "out")
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["0.png", "1.png", "2.png", "3.png"]
+
+
+@pytest.mark.parametrize("lr", [True, False])
+def test_memory_stays_flat_over_a_folder(
+    model: ELSFace, photo: Tensor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lr: bool
+) -> None:
+    for number in range(10 if lr else 4):
+        write_png(torch.rand(3, 16, 16) if lr else photo, tmp_path / "in" / f"{number}.png")
+    alive: list[weakref.ref] = []
+    most = 0
+
+    def read(path: Path) -> Tensor:
+        nonlocal most
+        image = read_image(path)
+        alive.append(weakref.ref(image))
+        most = max(most, sum(ref() is not None for ref in alive))
+        return image
+
+    monkeypatch.setattr(module, "read_image", read)
+    results = restore(tmp_path / "in", weights=model, lr=lr, batch_size=4, out=tmp_path / "out")
+    assert all(result.error is None and not result.images for result in results)
+    assert most <= (5 if lr else 2)
