@@ -1,0 +1,393 @@
+"""A training run as a folder: config, checkpoints, log, samples. What `elsface-lite train` does."""
+
+import argparse
+import csv
+import json
+import time
+import tomllib
+import warnings
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self, TypeVar
+
+import filelock
+import numpy as np
+import torch
+from accelerate import PartialState
+from torch import Tensor
+from torchvision.utils import make_grid
+from tqdm import tqdm
+
+from .config import Config
+from .data import load_face, split_by_person
+from .degradation import downscale, upscale
+from .errors import ElsfaceError
+from .files import whole_file
+from .images import write_png
+from .model import ELSFaceConfig
+from .sources import faces_in, people_of
+from .train import TrainConfig, Trainer
+
+FORMAT = 1
+HR_SIZE = 128
+SAMPLES = 4
+UNREADABLE_SHARE = 0.01
+COLUMNS = (
+    "step", "epoch", "learning_rate", "loss", "l1", "sharp", "gradient_norm", "skipped", "images_per_second", "psnr",
+    "ssim",
+)  # fmt: skip
+AnyConfig = TypeVar("AnyConfig", bound=Config)
+Record = dict[str, float]
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunConfig:
+    """Everything that defines a run: the network, the training, and the faces."""
+
+    model: ELSFaceConfig
+    train: TrainConfig
+    faces: str
+    people: str
+    held_out: int
+
+    @classmethod
+    def from_dict(cls, tables: dict[str, dict[str, Any]]) -> Self:
+        """From the tables `model`, `train` (each with an optional `preset`) and `data`, as in config.toml.
+
+        Raises:
+            ElsfaceError: an unknown table or field, or a value that cannot be, with the reason.
+        """
+        unknown = sorted(tables.keys() - {"model", "train", "data"})
+        if unknown:
+            raise ElsfaceError(f"a run has the tables model, train and data, not {', '.join(unknown)}.")
+        data = {"faces": "", "people": "", "held_out": 60} | tables.get("data", {})
+        if set(data) != {"faces", "people", "held_out"}:
+            raise ElsfaceError("the table data has the fields faces, people and held_out only.")
+        try:
+            model = _preset(ELSFaceConfig, tables.get("model", {}))
+            train = _preset(TrainConfig, tables.get("train", {}))
+        except ValueError as error:
+            raise ElsfaceError(str(error)) from error
+        return cls(model=model, train=train, **data)
+
+    def to_dict(self) -> dict[str, dict[str, Any]]:
+        """The tables of config.toml, with every field written out."""
+        data = {"faces": self.faces, "people": self.people, "held_out": self.held_out}
+        return {"data": data, "model": self.model.to_dict(), "train": self.train.to_dict()}
+
+    @classmethod
+    def read(cls, file: Path, changes: Sequence[str] = ()) -> Self:
+        """From a TOML file, with `table.field=value` changes applied over it.
+
+        Raises:
+            ElsfaceError: the file cannot be read or a change is not of that form; see also `from_dict`.
+        """
+        try:
+            tables = tomllib.loads(file.read_text(encoding="utf-8")) if file.name else {}
+        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+            raise ElsfaceError(f"cannot read the config {file}: {error}.") from error
+        for change in changes:
+            name, equals, value = change.partition("=")
+            table, dot, field = name.strip().partition(".")
+            if not (equals and dot):
+                raise ElsfaceError(f"--set takes table.field=value (such as train.epochs=3), not {change!r}.")
+            tables.setdefault(table, {})[field] = _toml_value(value.strip())
+        return cls.from_dict(tables)
+
+    def write(self, file: Path) -> None:
+        """Writes the TOML file, whole or not at all; JSON's plain values are TOML's as well."""
+        lines = []
+        for table, values in self.to_dict().items():
+            lines += [f"[{table}]", *(f"{name} = {json.dumps(value)}" for name, value in values.items()), ""]
+        with whole_file(file) as beside:
+            beside.write_text("\n".join(lines), encoding="utf-8")
+
+
+def _preset(kind: type[AnyConfig], values: dict[str, Any]) -> AnyConfig:
+    """A config from its table; `preset` ("lite" or "paper") says what is not named."""
+    values = dict(values)
+    preset = values.pop("preset", "lite")
+    if preset not in ("lite", "paper"):
+        raise ValueError(f'preset must be "lite" or "paper", not {preset!r}.')
+    return getattr(kind, preset)(**values)
+
+
+def _toml_value(text: str) -> Any:
+    """A value as TOML reads it; what is no TOML value is a string, so that quotes may be left out."""
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text
+
+
+def decode_faces(paths: Sequence[Path], file: Path) -> np.ndarray:
+    """Decodes every face once into a file, which is mapped into memory: it may be larger than the memory.
+
+    Args:
+        paths: pictures; those that cannot be read are listed once and skipped.
+        file: where the decoded faces are kept, as .npy.
+
+    Returns:
+        (n, 3, 128, 128), uint8.
+
+    Raises:
+        ElsfaceError: more than 1 % of the pictures cannot be read.
+    """
+    unreadable = []
+    with whole_file(file) as beside:
+        faces = np.lib.format.open_memmap(beside, "w+", np.uint8, (len(paths), 3, HR_SIZE, HR_SIZE))
+        count = 0
+        for path in tqdm(paths, "decoding", unit=" faces", leave=False, disable=None):
+            try:
+                faces[count] = load_face(path, HR_SIZE).numpy()
+                count += 1
+            except ElsfaceError as error:
+                unreadable.append(str(error))
+        if len(unreadable) > UNREADABLE_SHARE * len(paths):
+            raise ElsfaceError(f"{len(unreadable)} of {len(paths)} pictures cannot be read, such as: {unreadable[0]}")
+        del faces
+    for message in unreadable:
+        warnings.warn(f"skipped: {message}", stacklevel=2)
+    return np.load(file, mmap_mode="r")[:count]
+
+
+def split_faces(config: RunConfig) -> tuple[list[Path], list[Path]]:
+    """Training and validation pictures, with `held_out` people in validation.
+
+    Without a table of people every picture counts as a person of its own.
+    """
+    paths = faces_in(config.faces)
+    people = people_of(paths, config.people) if config.people else [path.name for path in paths]
+    training, validation = split_by_person(people, config.held_out, config.train.seed)
+    return [paths[i] for i in training], [paths[i] for i in validation]
+
+
+class Run:
+    """A folder with everything that one training writes, and all that continues it.
+
+    config.toml, checkpoint.pt and the one before it, best.safetensors with its card, log.csv, TensorBoard's files,
+    samples/ and the decoded faces.
+
+    Args:
+        folder: must hold a config.toml.
+
+    Raises:
+        ElsfaceError: there is no such run.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        if not (folder / "config.toml").is_file():
+            raise ElsfaceError(f"there is no run in {folder}: it has no config.toml. Start one with --out.")
+        self.folder = folder
+        self.config = RunConfig.read(folder / "config.toml")
+
+    @classmethod
+    def create(cls, folder: Path, config: RunConfig) -> Self:
+        """Makes the folder of a new run.
+
+        Raises:
+            ElsfaceError: it holds a run already, or cannot be written.
+        """
+        if (folder / "config.toml").exists():
+            raise ElsfaceError(f"{folder} holds a run already: continue it with --resume, or choose another folder.")
+        config.write(folder / "config.toml")
+        return cls(folder)
+
+    @property
+    def checkpoints(self) -> tuple[Path, Path]:
+        """The last checkpoint and the one before."""
+        return self.folder / "checkpoint.pt", self.folder / "checkpoint.previous.pt"
+
+    def faces(self) -> tuple[np.ndarray, np.ndarray]:
+        """Decoded training and validation faces, (n, 3, 128, 128) and (m, 3, 128, 128), uint8."""
+        files = [self.folder / f"{name}.npy" for name in ("training", "validation")]
+        if not all(file.is_file() for file in files):
+            return tuple(decode_faces(*pair) for pair in zip(split_faces(self.config), files, strict=True))
+        return tuple(np.load(file, mmap_mode="r") for file in files)
+
+    def save_checkpoint(self, trainer: Trainer) -> None:
+        """Writes the checkpoint whole or not at all, and keeps the one before."""
+        last, previous = self.checkpoints
+        with whole_file(last) as beside:
+            torch.save({"format": FORMAT, **trainer.state_dict()}, beside)
+            if last.exists():
+                last.replace(previous)
+
+    def load_checkpoint(self, trainer: Trainer) -> None:
+        """Continues from the last checkpoint that can be read; without any, from the beginning."""
+        found = [file for file in self.checkpoints if file.is_file()]
+        for file in found:
+            try:
+                state = torch.load(file, map_location="cpu", weights_only=True)
+            except Exception as error:  # a damaged file can fail in almost any way
+                warnings.warn(f"{file} cannot be read ({type(error).__name__}): trying the one before.", stacklevel=2)
+                continue
+            if state.pop("format", None) != FORMAT:
+                raise ElsfaceError(f"{file} is of another version of elsface-lite: this one reads format {FORMAT}.")
+            return trainer.load_state_dict(state)
+        if found:
+            raise ElsfaceError(f"no checkpoint in {self.folder} can be read: start again with --out.")
+        return None
+
+    def train(self, report: Callable[[Record], None] | None = None, stop_at: int | None = None) -> Trainer:
+        """Trains from the last checkpoint, or from the beginning, to the end.
+
+        Args:
+            report: is called with every record that goes into the log.
+            stop_at: stop before this step, with a checkpoint written; for lessons and tests.
+
+        Raises:
+            ElsfaceError: another process trains in this folder, memory is short, or the loss diverged.
+        """
+        trainer = Trainer(self.config.train, self.config.model, *self._faces_for_all())
+        main = trainer.accelerator.is_main_process
+        lock = filelock.FileLock(self.folder / ".lock", blocking=False)
+        try:
+            if main:
+                lock.acquire()
+            self.load_checkpoint(trainer)
+            self._loop(trainer, report, stop_at)
+        except filelock.Timeout as error:
+            raise ElsfaceError(f"another process trains in {self.folder}: wait for it, or choose another.") from error
+        except (torch.OutOfMemoryError, RuntimeError) as error:
+            if not (isinstance(error, torch.OutOfMemoryError) or "not enough memory" in str(error)):
+                raise
+            size = self.config.train.batch_size
+            raise ElsfaceError(f"out of memory at batch_size {size}: start a run with a smaller one.") from error
+        finally:
+            lock.release()
+        return trainer
+
+    def _faces_for_all(self) -> tuple[np.ndarray, np.ndarray]:
+        """The faces, decoded by one process while the others wait."""
+        with PartialState().main_process_first():
+            return self.faces()
+
+    def _loop(self, trainer: Trainer, report: Callable[[Record], None] | None, stop_at: int | None) -> None:
+        config, stop_at = trainer.config, min(trainer.total_steps, stop_at or trainer.total_steps)
+        if not trainer.accelerator.is_main_process:
+            while trainer.step < stop_at:
+                trainer.train_step()
+            return
+
+        def due(every: int) -> bool:
+            return trainer.step % every == 0 or trainer.step == trainer.total_steps
+
+        with closing(Log(self.folder, trainer)) as log:
+            while trainer.step < stop_at:
+                record = trainer.train_step()
+                if due(config.validate_every):
+                    record |= self.validate(trainer)
+                log.step(record, config.batch_size)
+                if "psnr" in record or due(config.log_every):
+                    log.write(record, trainer)
+                    if report is not None:
+                        report(record)
+                if due(config.checkpoint_every) or trainer.step == stop_at:
+                    self.save_checkpoint(trainer)
+
+    def validate(self, trainer: Trainer) -> Record:
+        """Scores the averaged weights on the validation faces, saves sample pictures, and the best weights so far."""
+        best = trainer.best_psnr
+        scores, sr = trainer.validate()
+        self.save_samples(trainer, sr)
+        if scores["psnr"] > best:
+            from .weights import save_pretrained
+
+            save_pretrained(trainer.ema, self.folder / "best.safetensors")
+        return scores
+
+    def save_samples(self, trainer: Trainer, sr: Tensor) -> None:
+        """Writes a sheet of validation faces: LR, bicubic, SR and HR, a row for each face."""
+        chosen = torch.linspace(0, len(sr) - 1, min(SAMPLES, len(sr))).long()
+        hr = torch.from_numpy(trainer.validation[chosen.numpy()]).float() / 255
+        scale = self.config.model.scale
+        lr = downscale(hr, scale)
+        pixels = lr.repeat_interleave(scale, -1).repeat_interleave(scale, -2)
+        rows = torch.stack([pixels, upscale(lr, scale), sr[chosen], hr], 1).flatten(0, 1)
+        write_png(make_grid(rows, nrow=4, padding=2, pad_value=1), self.folder / "samples" / f"{trainer.step:07d}.png")
+
+
+class Log:
+    """log.csv, TensorBoard and the progress bar. After a resumption they go on where the checkpoint was.
+
+    Args:
+        folder: the run's.
+        trainer: already at the step that training goes on from.
+    """
+
+    def __init__(self, folder: Path, trainer: Trainer) -> None:
+        from torch.utils.tensorboard import SummaryWriter
+
+        self.file = folder / "log.csv"
+        self._rewind(trainer.step)
+        self.tensorboard = SummaryWriter(folder / "tensorboard", purge_step=trainer.step)
+        batch, faces = trainer.config.batch_size, trainer.total_steps * trainer.config.batch_size
+        self.progress = tqdm(total=faces, initial=trainer.step * batch, unit=" faces", disable=None)
+        self.written_step, self.written_at = trainer.step, time.perf_counter()
+
+    def _rewind(self, step: int) -> None:
+        """Drops the rows that a killed run wrote after its checkpoint: those steps are done again."""
+        rows = []
+        if self.file.is_file():
+            with self.file.open(encoding="utf-8", newline="") as file:
+                rows = [row for row in csv.DictReader(file) if row["step"].isdigit() and int(row["step"]) <= step]
+        with whole_file(self.file) as beside, beside.open("w", encoding="utf-8", newline="") as file:
+            writer = csv.DictWriter(file, COLUMNS)
+            writer.writeheader()
+            writer.writerows(rows)
+
+    def step(self, record: Record, batch: int) -> None:
+        """Moves the progress bar."""
+        shown = {name: f"{record[name]:.4g}" for name in ("loss", "psnr") if name in record}
+        self.progress.set_postfix(shown, refresh=False)
+        self.progress.update(batch)
+
+    def write(self, record: Record, trainer: Trainer) -> None:
+        """Adds a row, with the epoch and the faces a second since the row before."""
+        now = time.perf_counter()
+        faces = (trainer.step - self.written_step) * trainer.config.batch_size
+        record["epoch"] = trainer.step / trainer.steps_per_epoch
+        record["images_per_second"] = faces / (now - self.written_at)
+        self.written_step, self.written_at = trainer.step, now
+        with self.file.open("a", encoding="utf-8", newline="") as file:
+            row = {name: f"{value:.6g}" for name, value in record.items()}
+            csv.DictWriter(file, COLUMNS).writerow(row | {"step": trainer.step})
+        for name, value in record.items():
+            self.tensorboard.add_scalar(name, value, trainer.step)
+
+    def close(self) -> None:
+        """Ends the progress bar and TensorBoard's file."""
+        self.progress.close()
+        self.tensorboard.close()
+
+
+def add_train_command(commands: Any) -> None:
+    """Adds `train` to the subparsers of the command line."""
+    parser = commands.add_parser("train", help="train a network on a folder of faces, or continue a run")
+    parser.add_argument("--faces", metavar="DIR", help="training pictures, searched with all folders below")
+    parser.add_argument("--people", metavar="CSV", help="table (file, identity): people held out are held out whole")
+    parser.add_argument("--config", metavar="TOML", type=Path, default=Path(), help="tables data, model and train")
+    parser.add_argument("--set", metavar="TABLE.FIELD=VALUE", action="append", default=[], dest="changes")
+    parser.add_argument("--out", metavar="RUN", type=Path, help="folder of a new run")
+    parser.add_argument("--resume", metavar="RUN", type=Path, help="continue this run; takes no other option")
+    parser.set_defaults(run=run_train)
+
+
+def run_train(options: argparse.Namespace) -> int:
+    """Does `elsface-lite train`."""
+    if options.resume:
+        if options.out or options.faces or options.people or options.changes or options.config.name:
+            raise ElsfaceError("--resume takes everything from the run's config.toml: leave the other options out.")
+        run = Run(options.resume)
+    else:
+        if not options.out:
+            raise ElsfaceError("where to? Name the folder of a new run with --out, or of an old one with --resume.")
+        data = {"faces": options.faces, "people": options.people}
+        changes = [f"data.{name}={json.dumps(str(Path(value).resolve()))}" for name, value in data.items() if value]
+        run = Run.create(options.out, RunConfig.read(options.config, [*changes, *options.changes]))
+    trainer = run.train()
+    print(f"best validation PSNR {trainer.best_psnr:.2f} dB, weights in {run.folder / 'best.safetensors'}")
+    return 0

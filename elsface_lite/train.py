@@ -1,0 +1,276 @@
+"""Training that can be stopped at any moment and goes on as if nothing had happened (chapter 06).
+
+Everything that a step depends on - which faces, which of them are flipped, the learning rate - is a function of the
+seed and the number of the step. So a checkpoint needs no position in any iterator: the step is the position.
+"""
+
+import copy
+import math
+from dataclasses import dataclass
+from typing import Any, Literal, Self
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from accelerate import Accelerator
+from accelerate.state import AcceleratorState
+from torch import Tensor, nn
+
+from .config import Config
+from .degradation import downscale, quantize
+from .errors import ElsfaceError
+from .losses import SharpLoss
+from .metrics import psnr, ssim
+from .model import ELSFace, ELSFaceConfig
+
+# A loss this many times above its running average counts as exploded.
+EXPLODED = 10.0
+MAX_SKIPPED_IN_A_ROW = 10
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainConfig(Config):
+    """Everything that defines a training run beside the network and the faces. The defaults are the preset `lite`.
+
+    Args:
+        epochs: passes over the training faces.
+        batch_size: faces per step, over all processes together.
+        learning_rate: its highest value.
+        schedule: "cosine" falls to zero at the last step, "linear" by equal steps at each epoch (the authors').
+        warmup_steps: steps over which the learning rate rises to its highest value.
+        weight_decay, beta2: of Adam.
+        gradient_clip: largest norm of the gradient; 0 does not clip.
+        ema_decay: of the moving average of the weights, which is what is validated and shipped; 0 averages nothing.
+        sharp_weight: lambda in L1 + lambda * Sharp Loss; 0 leaves it out.
+        flips: whether half of the faces are mirrored.
+        precision: "no" (float32), "bf16" or "fp16" (GPUs only). bfloat16 pays where the processor computes in it, and
+            is many times slower where it does not.
+        validate_every, checkpoint_every, log_every: in steps; each also happens at the last step.
+        seed: of the first weights, the order of the faces and the flips.
+
+    Raises:
+        ValueError: a value that cannot be, with the reason.
+    """
+
+    epochs: int = 40
+    batch_size: int = 16
+    learning_rate: float = 1e-3
+    schedule: Literal["cosine", "linear"] = "cosine"
+    warmup_steps: int = 200
+    weight_decay: float = 0.0
+    beta2: float = 0.99
+    gradient_clip: float = 1.0
+    ema_decay: float = 0.999
+    sharp_weight: float = 0.05
+    flips: bool = True
+    precision: Literal["no", "bf16", "fp16"] = "no"
+    validate_every: int = 500
+    checkpoint_every: int = 100
+    log_every: int = 20
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.check_least(1, "epochs", "batch_size", "validate_every", "checkpoint_every", "log_every")
+        self.check_least(0, "learning_rate", "warmup_steps", "weight_decay", "gradient_clip", "sharp_weight", "seed")
+        for name in ("beta2", "ema_decay"):
+            if not 0 <= getattr(self, name) < 1:
+                raise ValueError(f"{name} must lie in [0, 1), not {getattr(self, name)}.")
+
+    @classmethod
+    def lite(cls, **changes: Any) -> Self:
+        """Our recipe: warm-up and cosine, clipped gradients, a moving average of the weights, flips."""
+        return cls.from_dict(changes)
+
+    @classmethod
+    def paper(cls, **changes: Any) -> Self:
+        """The authors' recipe, as their released code has it (main_train.py)."""
+        recipe: dict[str, Any] = dict(
+            learning_rate=1e-4, schedule="linear", warmup_steps=0, weight_decay=1e-5, beta2=0.999,
+            gradient_clip=0.0, ema_decay=0.0, sharp_weight=0.05, flips=False,
+        )  # fmt: skip
+        return cls.from_dict(recipe | changes)
+
+
+def learning_rate(config: TrainConfig, step: int, steps_per_epoch: int) -> float:
+    """The learning rate of a step (counted from 0)."""
+    warmup = min(1.0, (step + 1) / config.warmup_steps) if config.warmup_steps else 1.0
+    if config.schedule == "linear":
+        return config.learning_rate * warmup * (1 - step // steps_per_epoch / config.epochs)
+    progress = step / (config.epochs * steps_per_epoch)
+    return config.learning_rate * warmup * (1 + math.cos(math.pi * progress)) / 2
+
+
+def generator(*key: int) -> torch.Generator:
+    """A random generator that depends on nothing but the key."""
+    seed = int(np.random.SeedSequence(key).generate_state(1, np.uint64)[0] >> np.uint64(1))
+    return torch.Generator().manual_seed(seed)
+
+
+def batch_indices(config: TrainConfig, step: int, faces: int) -> tuple[Tensor, Tensor]:
+    """Which faces a step sees, and which of them mirrored.
+
+    Every epoch is a new permutation; what is left over below one batch is dropped, so no face comes twice in it.
+
+    Returns:
+        (batch_size,) indices into the faces, and (batch_size,) booleans.
+    """
+    epoch, position = divmod(step, faces // config.batch_size)
+    order = torch.randperm(faces, generator=generator(config.seed, 1, epoch))
+    flips = torch.rand(config.batch_size, generator=generator(config.seed, 2, step)) < 0.5
+    chosen = order[position * config.batch_size :][: config.batch_size]
+    return chosen, flips & torch.tensor(config.flips)
+
+
+class Trainer:
+    """Trains one network on faces in memory (or in a memory map), on whatever Accelerate was launched on.
+
+    Args:
+        config, model_config: what to train, and how.
+        faces: (n, 3, H, W), uint8 RGB, HR.
+        validation: (m, 3, H, W), uint8 RGB, HR; people whom `faces` does not show.
+
+    Raises:
+        ElsfaceError: there are fewer faces than one batch, or the batch cannot be shared out among the processes.
+    """
+
+    def __init__(
+        self, config: TrainConfig, model_config: ELSFaceConfig, faces: np.ndarray, validation: np.ndarray
+    ) -> None:
+        self.config, self.faces, self.validation = config, faces, validation
+        AcceleratorState._reset_state()  # Accelerate keeps the precision of the first run in a process otherwise
+        self.accelerator = Accelerator(mixed_precision=config.precision)
+        processes = self.accelerator.num_processes
+        if config.batch_size % processes:
+            raise ElsfaceError(f"batch_size {config.batch_size} cannot be shared out among {processes} processes.")
+        if len(faces) < config.batch_size:
+            raise ElsfaceError(f"{len(faces)} training faces do not fill one batch of {config.batch_size}.")
+        torch.manual_seed(config.seed)
+        model = ELSFace(model_config).to(self.accelerator.device, memory_format=torch.channels_last)
+        self.ema = copy.deepcopy(model).eval().requires_grad_(False)
+        optimizer = torch.optim.Adam(
+            model.parameters(), config.learning_rate, (0.9, config.beta2), weight_decay=config.weight_decay
+        )
+        self.model, self.optimizer = self.accelerator.prepare(model, optimizer)
+        self.sharp_loss = SharpLoss().to(self.accelerator.device)
+        self.step = self.skipped = self.skipped_in_a_row = 0
+        self.loss_average = math.inf
+        self.best_psnr = -math.inf
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Full batches in the training faces."""
+        return len(self.faces) // self.config.batch_size
+
+    @property
+    def total_steps(self) -> int:
+        """Steps of the whole run."""
+        return self.config.epochs * self.steps_per_epoch
+
+    def batch(self) -> tuple[Tensor, Tensor]:
+        """This process's share of the step's batch: LR (b, 3, h, w) and HR (b, 3, H, W), in [0, 1]."""
+        chosen, flips = batch_indices(self.config, self.step, len(self.faces))
+        mine = slice(self.accelerator.process_index, None, self.accelerator.num_processes)
+        hr = torch.from_numpy(self.faces[chosen[mine].numpy()]).to(self.accelerator.device).float() / 255
+        flips = flips[mine].to(hr.device)[:, None, None, None]
+        hr = torch.where(flips, hr.flip(-1), hr).contiguous(memory_format=torch.channels_last)
+        return downscale(hr, self.ema.config.scale), hr
+
+    def loss(self, sr: Tensor, hr: Tensor) -> dict[str, Tensor]:
+        """L1, the Sharp Loss, and the weighted sum that is minimised."""
+        l1 = F.l1_loss(sr, hr)
+        if not self.config.sharp_weight:
+            return {"loss": l1, "l1": l1}
+        sharp = self.sharp_loss(sr, hr)
+        return {"loss": l1 + self.config.sharp_weight * sharp, "l1": l1, "sharp": sharp}
+
+    def train_step(self) -> dict[str, float]:
+        """One step; returns its numbers, averaged over the processes.
+
+        Raises:
+            ElsfaceError: the loss was not finite, or exploded, for the tenth time in a row.
+        """
+        rate = learning_rate(self.config, self.step, self.steps_per_epoch)
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        lr, hr = self.batch()
+        losses = self.loss(self.model(lr), hr)
+        self.optimizer.zero_grad()
+        self.accelerator.backward(losses["loss"])
+        norm = self.accelerator.clip_grad_norm_(self.model.parameters(), self.config.gradient_clip or math.inf)
+        numbers = torch.stack([*losses.values(), norm.float()]).detach()
+        numbers = self.accelerator.reduce(numbers, "mean").tolist()
+        record = dict(zip([*losses, "gradient_norm"], numbers, strict=True))
+        if self.healthy(record):
+            self.optimizer.step()
+            self.update_averages(record["loss"])
+        self.step += 1
+        return {"step": self.step, "learning_rate": rate, **record, "skipped": self.skipped}
+
+    def healthy(self, record: dict[str, float]) -> bool:
+        """Whether the step may change the weights; counts the steps that may not."""
+        finite = math.isfinite(record["loss"])
+        if self.accelerator.scaler is None:  # a float16 scaler looks for infinite gradients itself, and expects some
+            finite = finite and math.isfinite(record["gradient_norm"])
+        if finite and record["loss"] <= EXPLODED * self.loss_average:
+            self.skipped_in_a_row = 0
+            return True
+        self.skipped += 1
+        self.skipped_in_a_row += 1
+        if self.skipped_in_a_row >= MAX_SKIPPED_IN_A_ROW:
+            raise ElsfaceError(
+                f"training diverged at step {self.step + 1}: the loss was not finite or exploded {MAX_SKIPPED_IN_A_ROW} "
+                "times in a row. The last checkpoint is good; lower learning_rate, or use precision='no'."
+            )
+        return False
+
+    @torch.no_grad()
+    def update_averages(self, loss: float) -> None:
+        """Moves the averages of weights and loss; both follow quickly at first."""
+        decay = min(self.config.ema_decay, (1 + self.step) / (10 + self.step))
+        weights = list(self.accelerator.unwrap_model(self.model).parameters())
+        torch._foreach_lerp_(list(self.ema.parameters()), weights, 1 - decay)
+        if self.step >= self.config.warmup_steps:
+            self.loss_average = loss if math.isinf(self.loss_average) else 0.99 * self.loss_average + 0.01 * loss
+
+    @torch.no_grad()
+    def validate(self) -> tuple[dict[str, float], Tensor]:
+        """Restores the validation faces with the averaged weights.
+
+        Returns:
+            Mean `psnr` in dB and mean `ssim`, RGB; and the restored faces, (m, 3, H, W) in [0, 1].
+        """
+        restored, scores = [], []
+        for faces in np.array_split(self.validation, math.ceil(len(self.validation) / self.config.batch_size)):
+            hr = torch.tensor(faces, device=self.accelerator.device).float() / 255
+            sr = quantize(self.ema(downscale(hr, self.ema.config.scale)))
+            scores.append(torch.stack([psnr(sr, hr), ssim(sr, hr)]))
+            restored.append(sr.cpu())
+        mean_psnr, mean_ssim = torch.cat(scores, 1).mean(1).tolist()
+        self.best_psnr = max(self.best_psnr, mean_psnr)
+        return {"psnr": mean_psnr, "ssim": mean_ssim}, torch.cat(restored)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Tensors and plain values from which `load_state_dict` continues bit for bit."""
+        scaler = self.accelerator.scaler
+        return {
+            "step": self.step,
+            "skipped": self.skipped,
+            "skipped_in_a_row": self.skipped_in_a_row,
+            "loss_average": self.loss_average,
+            "best_psnr": self.best_psnr,
+            "model": self.accelerator.unwrap_model(self.model).state_dict(),
+            "ema": self.ema.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "scaler": None if scaler is None else scaler.state_dict(),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continues from what `state_dict` gave."""
+        for name in ("step", "skipped", "skipped_in_a_row", "loss_average", "best_psnr"):
+            setattr(self, name, state[name])
+        self.accelerator.unwrap_model(self.model).load_state_dict(state["model"])
+        self.ema.load_state_dict(state["ema"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        if state["scaler"] is not None and self.accelerator.scaler is not None:
+            self.accelerator.scaler.load_state_dict(state["scaler"])

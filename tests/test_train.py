@@ -1,0 +1,253 @@
+"""Training that can be trusted: resumed bit for bit, the same on two processes, stopped by what is wrong."""
+
+import csv
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from elsface_lite.cli import main
+from elsface_lite.errors import ElsfaceError
+from elsface_lite.model import ELSFaceConfig
+from elsface_lite.runs import Run, RunConfig
+from elsface_lite.train import TrainConfig, Trainer, batch_indices, learning_rate
+from elsface_lite.weights import load_pretrained
+
+TINY = [
+    "model.channels=8", "model.heads=2", "model.hfebs=1", "model.hfeb_blocks=1", "model.rstb_recursions=1",
+    "train.batch_size=4", "train.epochs=3", "train.warmup_steps=2", "train.validate_every=4",
+    "train.checkpoint_every=2", "train.log_every=1", "data.held_out=4",
+]  # fmt: skip
+TINY_MODEL = ELSFaceConfig.lite(channels=8, heads=2, hfebs=1, hfeb_blocks=1, rstb_recursions=1)
+
+
+@pytest.fixture(scope="module")
+def faces(tmp_path_factory) -> Path:
+    """24 squares of the astronaut's photograph, as files."""
+    import skimage.data
+
+    folder = tmp_path_factory.mktemp("faces")
+    photo, random = skimage.data.astronaut(), np.random.default_rng(0)
+    for i in range(24):
+        y, x = random.integers(0, 512 - 128, 2)
+        Image.fromarray(photo[y : y + 128, x : x + 128]).save(folder / f"{i:02}.png")
+    return folder
+
+
+def arrays(n: int, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, 256, (n, 3, 128, 128), np.uint8)
+
+
+def start(faces: Path, out: Path, *changes: str) -> list[str]:
+    options = [word for change in (*TINY, *changes) for word in ("--set", change)]
+    return ["train", "--faces", str(faces), "--out", str(out), *options]
+
+
+def weights(run: Path) -> dict[str, torch.Tensor]:
+    state = torch.load(run / "checkpoint.pt", weights_only=True)
+    return {f"{part}.{name}": value for part in ("model", "ema") for name, value in state[part].items()}
+
+
+def differing(first: dict, second: dict) -> list[str]:
+    assert first.keys() == second.keys()
+    return [name for name in first if not torch.equal(first[name], second[name])]
+
+
+@pytest.fixture(scope="module")
+def undisturbed(faces, tmp_path_factory) -> Path:
+    out = tmp_path_factory.mktemp("runs") / "undisturbed"
+    assert main(start(faces, out)) == 0
+    return out
+
+
+def test_a_run_leaves_what_is_needed(undisturbed, capsys):
+    with (undisturbed / "log.csv").open(encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert [int(row["step"]) for row in rows] == list(range(1, 16))
+    assert float(rows[-1]["loss"]) < float(rows[0]["loss"])
+    scored = [row for row in rows if row["psnr"]]
+    assert [int(row["step"]) for row in scored] == [4, 8, 12, 15]
+    best = load_pretrained(undisturbed / "best.safetensors")
+    assert best.config == RunConfig.read(undisturbed / "config.toml").model
+    assert sorted(path.name for path in (undisturbed / "samples").iterdir()) == [
+        f"{step:07}.png" for step in (4, 8, 12, 15)
+    ]
+    assert list((undisturbed / "tensorboard").iterdir())
+
+
+def test_stopped_and_resumed_is_bit_equal(faces, undisturbed, tmp_path):
+    """Stopped between two checkpoints, so that steps are done again."""
+    Run.create(tmp_path / "run", RunConfig.read(undisturbed / "config.toml"))
+    Run(tmp_path / "run").train(stop_at=7)
+    torch.manual_seed(123)
+    assert main(["train", "--resume", str(tmp_path / "run")]) == 0
+    assert differing(weights(undisturbed), weights(tmp_path / "run")) == []
+    assert (tmp_path / "run" / "log.csv").read_text().count("\n") == (undisturbed / "log.csv").read_text().count("\n")
+
+
+def test_killed_and_resumed_is_bit_equal(faces, undisturbed, tmp_path):
+    """SIGKILL in the middle of the run, in a process of its own."""
+    out = tmp_path / "run"
+    process = subprocess.Popen([sys.executable, "-m", "elsface_lite", *start(faces, out)], stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 120
+    while not (out / "checkpoint.pt").exists() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL if hasattr(signal, "SIGKILL") else signal.SIGTERM)
+    process.wait()
+    killed_at = torch.load(out / "checkpoint.pt", weights_only=True)["step"]
+    print(f"killed with a checkpoint at step {killed_at} of 15")
+    assert main(["train", "--resume", str(out)]) == 0
+    assert differing(weights(undisturbed), weights(out)) == []
+
+
+def test_damaged_checkpoint_falls_back(undisturbed, tmp_path):
+    Run.create(tmp_path / "run", RunConfig.read(undisturbed / "config.toml"))
+    Run(tmp_path / "run").train(stop_at=8)
+    checkpoint = tmp_path / "run" / "checkpoint.pt"
+    checkpoint.write_bytes(checkpoint.read_bytes()[:1000])
+    with pytest.warns(UserWarning, match="trying the one before"):
+        assert main(["train", "--resume", str(tmp_path / "run")]) == 0
+    assert differing(weights(undisturbed), weights(tmp_path / "run")) == []
+
+
+SCRIPT = """
+import sys, numpy as np
+from elsface_lite.model import ELSFaceConfig
+from elsface_lite.train import TrainConfig, Trainer
+faces = np.random.default_rng(0).integers(0, 256, (24, 3, 128, 128), np.uint8)
+model = ELSFaceConfig.lite(channels=8, heads=2, hfebs=1, hfeb_blocks=1, rstb_recursions=1)
+trainer = Trainer(TrainConfig(batch_size=8, epochs=2, warmup_steps=0), model, faces, faces[:2])
+losses = [trainer.train_step()["loss"] for _ in range(trainer.total_steps)]
+if trainer.accelerator.is_main_process:
+    print(trainer.accelerator.num_processes, *losses)
+"""
+
+
+def test_two_processes_train_like_one(tmp_path):
+    """The same losses on two processes (gloo) as on one with the joint batch, within rounding."""
+    script = tmp_path / "script.py"
+    script.write_text(SCRIPT, encoding="utf-8")
+    launch = ["-m", "torch.distributed.run", "--nproc_per_node", "2", "--master_port", "29511"]
+    environment = os.environ | {"ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1"}
+    losses = {}
+    for command in ([], launch):
+        result = subprocess.run(
+            [sys.executable, *command, str(script)], env=environment, capture_output=True, text=True, timeout=300
+        )
+        assert result.returncode == 0, result.stderr[-2000:]
+        processes, *values = result.stdout.split()
+        losses[int(processes)] = [float(value) for value in values]
+    print(losses)
+    assert losses.keys() == {1, 2}
+    assert losses[2] == pytest.approx(losses[1], rel=1e-4)
+
+
+def test_no_face_twice_in_an_epoch():
+    config = TrainConfig(batch_size=8, seed=3)
+    first = torch.cat([batch_indices(config, step, 50)[0] for step in range(6)])
+    second = torch.cat([batch_indices(config, step, 50)[0] for step in range(6, 12)])
+    assert len(first.unique()) == 48 and len(second.unique()) == 48
+    assert not torch.equal(first, second)
+    assert torch.equal(first[:8], batch_indices(config, 0, 50)[0])
+
+
+def test_learning_rates():
+    lite = TrainConfig.lite(epochs=10, warmup_steps=10)
+    rates = [learning_rate(lite, step, 100) for step in range(1000)]
+    assert rates[0] == pytest.approx(1e-4) and max(rates) == pytest.approx(1e-3, rel=1e-3) and rates[-1] < 1e-7
+    paper = TrainConfig.paper()
+    assert [learning_rate(paper, epoch * 100, 100) for epoch in (0, 20, 39)] == pytest.approx([1e-4, 5e-5, 2.5e-6])
+
+
+def test_bad_loss_is_skipped_and_counted_and_stops_after_ten(monkeypatch):
+    trainer = Trainer(TrainConfig(batch_size=4, warmup_steps=0), TINY_MODEL, arrays(8), arrays(2))
+    trainer.train_step()
+    good = {name: value.clone() for name, value in trainer.model.state_dict().items()}
+    loss = trainer.loss
+    for factor in (float("nan"), float("inf"), 100.0):
+        with monkeypatch.context() as patch:
+            patch.setattr(trainer, "loss", lambda sr, hr, f=factor: {k: v * f for k, v in loss(sr, hr).items()})
+            trainer.train_step()
+    assert trainer.skipped == 3
+    assert differing(good, trainer.model.state_dict()) == []
+    trainer.train_step()
+    assert trainer.skipped == 3 and trainer.skipped_in_a_row == 0
+    assert differing(good, trainer.model.state_dict()) != []
+    monkeypatch.setattr(trainer, "loss", lambda sr, hr: {k: v * float("nan") for k, v in loss(sr, hr).items()})
+    with pytest.raises(ElsfaceError, match="10 times in a row"):
+        for _ in range(20):
+            trainer.train_step()
+    assert trainer.skipped == 13
+
+
+def test_ema_and_flips_and_precision():
+    trainer = Trainer(TrainConfig(batch_size=4, precision="bf16", ema_decay=0.5), TINY_MODEL, arrays(8), arrays(2))
+    for _ in range(3):
+        trainer.train_step()
+    assert differing(trainer.ema.state_dict(), trainer.model.state_dict()) != []
+    flips = torch.cat([batch_indices(TrainConfig(), step, 16)[1] for step in range(50)])
+    assert 0.4 < flips.float().mean() < 0.6
+    assert not batch_indices(TrainConfig.paper(), 0, 16)[1].any()
+
+
+def copy_with_bad(faces: Path, folder: Path, good: int, bad: int) -> Path:
+    folder.mkdir()
+    sources = sorted(faces.iterdir())
+    for i in range(good):
+        (folder / f"{i:03}.png").write_bytes(sources[i % len(sources)].read_bytes())
+    for i in range(bad):
+        (folder / f"bad{i}.png").write_bytes(b"no image")
+    return folder
+
+
+def test_few_unreadable_pictures_are_skipped(faces, tmp_path):
+    folder = copy_with_bad(faces, tmp_path / "faces", 120, 1)
+    Run.create(tmp_path / "run", RunConfig.read(Path(), [f'data.faces="{folder.as_posix()}"', *TINY]))
+    with pytest.warns(UserWarning, match="skipped: .*bad0.png"):
+        training, validation = Run(tmp_path / "run").faces()
+    assert len(training) + len(validation) == 120
+
+
+def refused(arguments: list[str], capsys) -> str:
+    assert main(arguments) == 2
+    message = capsys.readouterr().err.strip()
+    assert message.count("\n") == 0 and "Traceback" not in message
+    return message
+
+
+def test_many_unreadable_pictures_stop_the_run(faces, tmp_path, capsys):
+    folder = copy_with_bad(faces, tmp_path / "faces", 20, 4)
+    assert "cannot be read" in refused(start(folder, tmp_path / "run"), capsys)
+
+
+def test_refusals(faces, undisturbed, tmp_path, capsys):
+    """One line, exit code 2."""
+    assert "holds a run already" in refused(start(faces, undisturbed), capsys)
+    assert "no run in" in refused(["train", "--resume", str(tmp_path / "nothing")], capsys)
+    assert "leave the other options out" in refused([*start(faces, tmp_path / "a"), "--resume", str(undisturbed)], capsys)
+    assert "--out" in refused(["train", "--faces", str(faces)], capsys)
+    assert "no field colour" in refused(start(faces, tmp_path / "a", "model.colour=1"), capsys)
+    assert "table.field=value" in refused(start(faces, tmp_path / "a", "epochs=1"), capsys)
+    assert "do not fill one batch" in refused(start(faces, tmp_path / "b", "train.batch_size=64"), capsys)
+    assert "there is no folder" in refused(start(tmp_path / "nothing", tmp_path / "c"), capsys)
+    (tmp_path / "config.toml").write_text("[train\n", encoding="utf-8")
+    assert "cannot read the config" in refused(
+        ["train", "--config", str(tmp_path / "config.toml"), "--out", str(tmp_path / "d")], capsys
+    )
+
+
+def test_config_file_and_presets(tmp_path):
+    file = tmp_path / "config.toml"
+    file.write_text('[model]\npreset = "paper"\ndepth = 2\n[train]\npreset = "paper"\n', encoding="utf-8")
+    config = RunConfig.read(file, ["train.epochs=3", "train.precision=bf16"])
+    assert config.model == ELSFaceConfig.paper(depth=2)
+    assert config.train == TrainConfig.paper(epochs=3, precision="bf16")
+    config.write(tmp_path / "resolved.toml")
+    assert RunConfig.read(tmp_path / "resolved.toml") == config
