@@ -1,0 +1,108 @@
+"""The widgets of the course, driven from code: what a reader moves changes what they see."""
+
+import time
+from datetime import UTC, datetime
+from io import BytesIO
+
+import pytest
+import torch
+from PIL import Image
+
+from elsface_lite.degradation import downscale, upscale
+from elsface_lite.errors import ElsfaceError
+from elsface_lite.model import ELSFace, ELSFaceConfig
+from elsface_lite.sources import portraits
+from elsface_lite.widgets import degradation_explorer, uploaded_face, uploads
+
+
+@pytest.fixture(scope="module")
+def astronaut() -> torch.Tensor:
+    return portraits()["astronaut"][:, 30:158, 160:288]
+
+
+@pytest.fixture(scope="module")
+def model() -> ELSFace:
+    torch.manual_seed(0)
+    return ELSFace(ELSFaceConfig.lite(hfebs=1, hfeb_blocks=1)).eval()
+
+
+def png(image: torch.Tensor) -> bytes:
+    buffer = BytesIO()
+    Image.fromarray((255 * image).round().byte().permute(1, 2, 0).numpy()).save(buffer, format="PNG")
+    return buffer.getvalue()
+
+
+def as_upload(name: str, content: bytes, version: int):
+    """The value of a FileUpload under ipywidgets 7 and 8."""
+    if version == 7:
+        return {name: {"metadata": {"name": name, "type": "image/png"}, "content": content}}
+    return (
+        {
+            "name": name,
+            "type": "image/png",
+            "size": len(content),
+            "content": memoryview(content),
+            "last_modified": datetime.now(UTC),
+        },
+    )
+
+
+@pytest.mark.parametrize(("control", "value"), [("scale", 8), ("scale", 2), ("blur", 2.0), ("split", 0.2)])
+def test_every_control_of_the_degradation_changes_the_picture(model, astronaut, control, value):
+    panel = degradation_explorer(model, {"astronaut": astronaut})
+    before = panel.picture.value
+    panel.controls[control].value = value
+    assert panel.picture.value != before
+    assert panel.picture.value.count("<img alt=") == 3
+
+
+def test_the_captions_state_the_psnr_of_bicubic(model, astronaut):
+    panel = degradation_explorer(model, {"astronaut": astronaut})
+    hr = astronaut[None]
+    error = (upscale(downscale(hr, 4), 4) - hr).square().mean()
+    assert f"left bicubic, {-10 * error.log10():.1f} dB" in panel.picture.value
+    assert "LR, 32×32" in panel.picture.value
+    panel.controls["scale"].value = 8
+    assert "LR, 16×16" in panel.picture.value
+
+
+def test_a_redraw_is_quick_and_the_split_computes_nothing(model, astronaut, monkeypatch):
+    panel = degradation_explorer(model, {"astronaut": astronaut})
+    monkeypatch.setattr(model, "forward", None)
+    start = time.perf_counter()
+    for split in (0.1, 0.3, 0.7, 0.9):
+        panel.controls["split"].value = split
+    # A generous multiple of the 15 ms that one takes on a quiet machine.
+    assert (time.perf_counter() - start) / 4 < 0.15
+
+
+@pytest.mark.parametrize("version", [7, 8])
+def test_an_upload_is_read_in_both_versions_of_ipywidgets(version):
+    assert uploads(as_upload("me.png", b"content", version)) == [("me.png", b"content")]
+
+
+def test_the_face_of_an_uploaded_photograph_is_found_and_cropped():
+    face, words = uploaded_face("me.png", png(portraits()["astronaut"]))
+    assert face.shape == (3, 128, 128)
+    assert words.startswith("me.png: the largest of")
+    middle, words = uploaded_face("wall.png", png(torch.full((3, 90, 140), 0.5)))
+    assert middle.shape == (3, 128, 128)
+    assert "no face found" in words
+
+
+def test_an_upload_that_is_no_picture_is_named_in_one_line():
+    with pytest.raises(ElsfaceError, match=r"^notes\.txt ") as error:
+        uploaded_face("notes.txt", b"not a picture")
+    assert "\n" not in str(error.value)
+
+
+def test_an_upload_appears_in_the_menu_and_a_bad_one_does_not(model, astronaut, monkeypatch):
+    panel = degradation_explorer(model, {"astronaut": astronaut})
+    upload = panel.controls["upload"]
+    for name, content, count in (("me.png", png(portraits()["astronaut"]), 2), ("notes.txt", b"no", 2)):
+        value = as_upload(name, content, 7 if isinstance(upload.value, dict) else 8)
+        upload.set_trait("value", value)
+        assert len(panel.controls["face"].options) == count
+        assert name in panel.message.value
+    assert panel.controls["face"].value.startswith("me.png")
+    assert "HR, 128×128" in panel.picture.value
