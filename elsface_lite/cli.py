@@ -8,7 +8,6 @@ from pathlib import Path
 from . import __version__
 from .errors import ElsfaceError
 from .evaluate import add_evaluate_command
-from .runs import add_train_command
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -20,7 +19,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         The exit code: 0; 2 if something failed, with one line for each on stderr; 130 if it was interrupted.
     """
-    args = _parser().parse_args(argv)
+    words = list(sys.argv[1:] if argv is None else argv)
+    args = _parser(words[:1]).parse_args(words)
     try:
         return args.run(args)
     except ElsfaceError as error:
@@ -35,13 +35,18 @@ def _complain(error: object) -> None:
     print("elsface-lite: error:", " ".join(str(error).split()), file=sys.stderr)
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(command: list[str]) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser("elsface-lite", description="Face super-resolution with ELSFace.")
     parser.add_argument("--version", action="version", version=f"elsface-lite {__version__}")
     subparsers = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     add_restore_command(subparsers)
     add_evaluate_command(subparsers)
-    add_train_command(subparsers)
+    if command == ["train"]:  # what it imports takes seconds, which the other commands need not wait for
+        from .runs import add_train_command
+
+        add_train_command(subparsers)
+    else:
+        subparsers.add_parser("train", help="train a network on a folder of faces, or continue a run")
     add_info_command(subparsers)
     add_demo_command(subparsers)
     return parser

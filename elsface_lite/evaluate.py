@@ -14,12 +14,13 @@ from typing import Any, NamedTuple, Protocol
 import torch
 from torch import Tensor, nn
 
-from .data import FacePairs
+from .data import FacePairs, split_by_person
 from .degradation import downscale, upscale
 from .errors import ElsfaceError
 from .files import whole_file
 from .images import find_images, read_image, write_png
 from .metrics import DEFAULT_METRICS, IMAGE_METRICS, SET_METRICS, Evaluator, Row
+from .sources import people_of
 
 PACKAGES = ("torch", "torchvision", "torchmetrics", "lpips", "numpy", "pillow")
 BATCH = 16
@@ -77,12 +78,12 @@ class RestoredFaces:
 
     Args:
         network: (b, 3, h, w) LR to (b, 3, scale h, scale w); its output is clamped to [0, 1].
-        faces: a folder of faces, cropped to the centre and brought to 128x128.
+        faces: picture files, cropped to the centre and brought to 128x128.
         scale: LR pixels are this many HR pixels wide.
     """
 
-    def __init__(self, network: nn.Module, faces: str | Path, scale: int) -> None:
-        self.pairs = FacePairs(find_images([faces]), scale)
+    def __init__(self, network: nn.Module, faces: Sequence[Path], scale: int) -> None:
+        self.pairs = FacePairs(faces, scale)
         self.names = [path.stem for path in self.pairs.paths]
         self.notes: list[str] = []
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -299,7 +300,12 @@ def sources(arguments: argparse.Namespace) -> tuple[Pairs, dict[str, Any]]:
     if given == {"weights", "faces"}:
         network = load_network(arguments.weights, arguments.scale)
         source = {"weights": arguments.weights, "faces": str(arguments.faces), "scale": arguments.scale}
-        return RestoredFaces(network, arguments.faces, arguments.scale), source
+        faces = find_images([arguments.faces])
+        if arguments.people:
+            source["held_out"] = arguments.held_out
+            _, held_out = split_by_person(people_of(faces, arguments.people), arguments.held_out, seed=0)
+            faces = [faces[i] for i in held_out]
+        return RestoredFaces(network, faces, arguments.scale), source
     raise ElsfaceError("give --sr DIR and --hr DIR, or --weights NAME and --faces DIR.")
 
 
@@ -341,6 +347,8 @@ def add_evaluate_command(subparsers: Any) -> None:
     option("--hr", type=Path, metavar="DIR", help="the true faces")
     option("--weights", metavar="NAME", help='shipped weights to restore --faces with, or "bicubic"')
     option("--faces", type=Path, metavar="DIR", help="HR faces, from which LR faces are made")
+    option("--people", type=Path, metavar="CSV", help="table (file, identity): only the people that `train` holds out")
+    option("--held-out", type=int, default=60, metavar="N", help="how many people those are (default: 60)")
     option("--scale", type=int, default=4, help="of --weights, and of the LR column of --sheet (default: 4)")
     known = ", ".join(IMAGE_METRICS | SET_METRICS)
     option("--metrics", nargs="+", default=DEFAULT_METRICS, metavar="NAME", help=f"of {known}")

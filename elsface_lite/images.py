@@ -1,5 +1,6 @@
 """Pictures in and out of files: whatever a camera, a scanner or the web writes becomes (3, h, w) RGB in [0, 1]."""
 
+import logging
 import os
 import warnings
 from collections.abc import Iterable
@@ -18,6 +19,9 @@ SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".gif", ".bmp", "
 # (EPS, for one) start other programs.
 FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "GIF", "BMP", "PPM", "AVIF")
 MAX_PIXELS = 100_000_000
+
+# Where nobody has set up logging, Pillow's notes on a broken file would go to stderr beside our one line.
+logging.getLogger("PIL").addHandler(logging.NullHandler())
 
 
 def read_image(path: str | os.PathLike[str]) -> Tensor:

@@ -5,7 +5,7 @@ Every function takes SR and HR as (b, 3, h, w) RGB in [0, 1], on any device, and
 
 import math
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import Literal, NamedTuple
 
@@ -25,6 +25,22 @@ CHUNK = 16  # images that a network sees at once: more need more memory and are 
 RESAMPLES = 1000  # of the bootstrap
 
 
+def check_values(name: str, image: Tensor) -> None:
+    """Refuses an image, called `name` in the message, whose values are not floats in [0, 1].
+
+    Raises:
+        ElsfaceError: integers, values that are not finite or outside [0, 1].
+    """
+    if not image.is_floating_point():
+        raise ElsfaceError(f"{name} holds {image.dtype}: convert it to float and divide 8-bit values by 255.")
+    low, high = image.aminmax()
+    if not (low >= 0 and high <= 1):  # true for NaN too
+        raise ElsfaceError(
+            f"{name} has values from {low:.4g} to {high:.4g}, not in [0, 1]: clamp a network's output, "
+            "divide 8-bit values by 255."
+        )
+
+
 def check_pair(sr: Tensor, hr: Tensor) -> tuple[Tensor, Tensor]:
     """Refuses what no metric could measure; returns both images with the values of an 8-bit file, float32.
 
@@ -32,7 +48,7 @@ def check_pair(sr: Tensor, hr: Tensor) -> tuple[Tensor, Tensor]:
         sr, hr: (b, 3, h, w) RGB in [0, 1], of one shape.
 
     Raises:
-        ElsfaceError: other shapes, no image at all, integers, values that are not finite or outside [0, 1].
+        ElsfaceError: other shapes or devices, no image at all, or see `check_values`.
     """
     if sr.device != hr.device:
         raise ElsfaceError(f"SR is on {sr.device} and HR on {hr.device}: move them to one device first.")
@@ -40,15 +56,8 @@ def check_pair(sr: Tensor, hr: Tensor) -> tuple[Tensor, Tensor]:
         raise ElsfaceError(f"SR is {tuple(sr.shape)} and HR {tuple(hr.shape)}: bring them to one shape first.")
     if sr.ndim != 4 or sr.shape[1] != 3 or 0 in sr.shape:
         raise ElsfaceError(f"a batch of RGB images is (b, 3, h, w), not {tuple(sr.shape)}.")
-    for name, image in (("SR", sr), ("HR", hr)):
-        if not image.is_floating_point():
-            raise ElsfaceError(f"{name} holds {image.dtype}: convert it to float and divide 8-bit values by 255.")
-        low, high = image.aminmax()
-        if not (low >= 0 and high <= 1):  # true for NaN too
-            raise ElsfaceError(
-                f"{name} has values from {low:.4g} to {high:.4g}, not in [0, 1]: clamp a network's output, "
-                "divide 8-bit values by 255."
-            )
+    check_values("SR", sr)
+    check_values("HR", hr)
     return quantize(sr.float()), quantize(hr.float())
 
 
@@ -403,17 +412,19 @@ def bootstrap_interval(values: Tensor, seed: int = 0) -> tuple[float, float]:
     return low, high
 
 
-def summarise(metric: str, values: Tensor) -> Row:
-    """The row of a metric that has one value an image: (n,) -> mean, standard deviation, interval, n."""
-    values = values.double()
-    spread = values.std().item() if len(values) > 1 else 0.0
-    return Row(metric, values.mean().item(), spread, *bootstrap_interval(values), len(values))
+def summarise(metric: str, values: Mapping[str, Tensor]) -> Row:
+    """The row of a metric.
 
-
-def summarise_set(metric: str, features: Tensor) -> Row:
-    """The row of a metric that has one value for the set: (n, 2, d), features of SR and HR -> that value, n."""
-    distance = SET_METRICS[metric].measure(features[:, 0], features[:, 1])
-    return Row(metric, distance.item(), None, None, None, len(features))
+    Args:
+        metric: a name from IMAGE_METRICS or SET_METRICS.
+        values: metric -> (n,), or "features" -> (n, 2, d), as `Evaluator.values` gives them.
+    """
+    if metric in SET_METRICS:
+        sr, hr = values["features"].unbind(1)
+        return Row(metric, SET_METRICS[metric].measure(sr, hr).item(), None, None, None, len(sr))
+    column = values[metric].double()
+    spread = column.std().item() if len(column) > 1 else 0.0
+    return Row(metric, column.mean().item(), spread, *bootstrap_interval(column), len(column))
 
 
 def known_metrics(names: Iterable[str]) -> list[str]:
@@ -492,7 +503,4 @@ class Evaluator:
             ElsfaceError: no image came, or too few for FID or KID.
         """
         values = self.values()
-        return [
-            summarise(name, values[name]) if name in values else summarise_set(name, values["features"])
-            for name in self.metrics
-        ]
+        return [summarise(name, values) for name in self.metrics]

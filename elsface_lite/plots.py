@@ -69,21 +69,21 @@ def faces_html(images: Mapping[str, Tensor], alt: str, width: int = 192) -> str:
 
     Args:
         images: for each caption, (3, h, w) in [0, 1]; values outside are clamped.
-        alt: what the row shows; each picture has its caption as well.
+        alt: what the row shows; the alt text of each picture is its caption, its place in the row, and this.
         width: of each picture in the browser, in pixels.
     """
     figures = []
-    for caption, image in images.items():
+    for place, (caption, image) in enumerate(images.items(), start=1):
         kind, data = _encoded(image)
         squares = ";image-rendering:pixelated" if kind == "png" else ""
         caption = html.escape(caption, quote=True)
+        whole = html.escape(f"picture {place} of {len(images)}: {alt}", quote=True)
         figures.append(
-            f'<figure style="margin:0;width:{width}px"><img alt="{caption}" width="{width}" '
+            f'<figure style="margin:0;width:{width}px"><img alt="{caption}, {whole}" width="{width}" '
             f'style="width:{width}px;max-width:none{squares}" '
             f'src="data:image/{kind};base64,{base64.b64encode(data).decode()}"><figcaption>{caption}</figcaption></figure>'
         )
-    row = f'style="display:flex;flex-wrap:wrap;gap:10px" role="group" aria-label="{html.escape(alt, quote=True)}"'
-    return f"<div {row}>{''.join(figures)}</div>"
+    return f'<div style="display:flex;flex-wrap:wrap;gap:10px">{"".join(figures)}</div>'
 
 
 def _encoded(image: Tensor) -> tuple[str, bytes]:

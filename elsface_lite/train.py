@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
-from torch import Tensor, nn
+from torch import Tensor
 
 from .config import Config
 from .degradation import downscale, quantize
@@ -219,8 +219,8 @@ class Trainer:
         self.skipped_in_a_row += 1
         if self.skipped_in_a_row >= MAX_SKIPPED_IN_A_ROW:
             raise ElsfaceError(
-                f"training diverged at step {self.step + 1}: the loss was not finite or exploded {MAX_SKIPPED_IN_A_ROW} "
-                "times in a row. The last checkpoint is good; lower learning_rate, or use precision='no'."
+                f"training diverged at step {self.step + 1}: {MAX_SKIPPED_IN_A_ROW} times in a row the loss was not "
+                "finite, or exploded. The last checkpoint is good; lower learning_rate, or use precision='no'."
             )
         return False
 

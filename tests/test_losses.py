@@ -73,7 +73,7 @@ def test_threshold_sharpens_edges_only():
     change = (sharp - image).abs()[0, 0, 32]
     assert change[40:88].max() < 1e-6
     assert change[120:136].max() > 10 / 255
-    assert 0 <= sharp.min() and sharp.max() <= 1
+    assert sharp.min() >= 0 and sharp.max() <= 1
     assert torch.allclose(SharpLoss(kernel_size=21, threshold=256).sharpen(image), image)
 
 

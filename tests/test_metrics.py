@@ -545,3 +545,30 @@ def test_bootstrap_interval_covers_the_mean():
 
 def test_bootstrap_interval_of_infinite_psnr():
     assert bootstrap_interval(torch.tensor([math.inf, math.inf])) == (math.inf, math.inf)
+
+
+# Widget
+
+
+@pytest.mark.parametrize(("control", "value"), [("blur", 1.0), ("noise", 0.05), ("shift", 1), ("quality", 20)])
+def test_every_slider_moves_every_metric(control, value):
+    needs("alex")
+    from elsface_lite.widgets import metric_explorer
+
+    explorer = metric_explorer(golden_pair()[1])
+    before, picture = dict(explorer.values), explorer.picture.value
+    assert before["psnr"] == math.inf and before["lpips"] == 0
+    explorer.controls[control].value = value
+    assert all(explorer.values[name] != before[name] for name in before)
+    assert explorer.picture.value != picture and f"{explorer.values['psnr']:.2f} dB" in explorer.picture.value
+
+
+def test_a_shift_is_worse_than_bicubic_for_psnr_only():
+    needs("alex")
+    from elsface_lite.widgets import distort
+
+    bicubic, hr = golden_pair()
+    shifted = distort(hr, shift=1)
+    assert torch.equal(shifted[..., 1:], hr[..., :-1])
+    assert psnr(shifted, hr) < psnr(bicubic, hr)
+    assert ssim(shifted, hr) > ssim(bicubic, hr) and lpips(shifted, hr) < 0.1 * lpips(bicubic, hr)

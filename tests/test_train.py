@@ -231,7 +231,9 @@ def test_refusals(faces, undisturbed, tmp_path, capsys):
     """One line, exit code 2."""
     assert "holds a run already" in refused(start(faces, undisturbed), capsys)
     assert "no run in" in refused(["train", "--resume", str(tmp_path / "nothing")], capsys)
-    assert "leave the other options out" in refused([*start(faces, tmp_path / "a"), "--resume", str(undisturbed)], capsys)
+    assert "leave the other options out" in refused(
+        [*start(faces, tmp_path / "a"), "--resume", str(undisturbed)], capsys
+    )
     assert "--out" in refused(["train", "--faces", str(faces)], capsys)
     assert "no field colour" in refused(start(faces, tmp_path / "a", "model.colour=1"), capsys)
     assert "table.field=value" in refused(start(faces, tmp_path / "a", "epochs=1"), capsys)

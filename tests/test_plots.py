@@ -1,0 +1,73 @@
+"""Pictures as HTML: small, faithful, and with alt text."""
+
+import base64
+import re
+from io import BytesIO
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from elsface_lite.plots import faces_html, figure_html, smallest
+from elsface_lite.sources import portraits
+
+
+@pytest.fixture(scope="module")
+def face() -> torch.Tensor:
+    return portraits()["astronaut"][:, 30:158, 160:288]
+
+
+def pictures(page: str) -> list[tuple[str, torch.Tensor]]:
+    """Kind and pixels (3, h, w), 0 to 255, of every image in an HTML text."""
+    found = []
+    for kind, data in re.findall(r'src="data:image/(\w+);base64,([^"]+)"', page):
+        image = Image.open(BytesIO(base64.b64decode(data))).convert("RGB")
+        found.append((kind, torch.from_numpy(np.array(image)).permute(2, 0, 1).float()))
+    return found
+
+
+def test_a_row_of_faces_keeps_resolution_and_pixels(face):
+    small = face[:, 32:64, 32:64]
+    (large_kind, large), (small_kind, exact) = pictures(
+        faces_html({"HR": face, "LR": small}, "A face and a part of it")
+    )
+    assert (large_kind, small_kind) == ("jpeg", "png")
+    assert large.shape == face.shape
+    assert torch.equal(exact, (255 * small).round())
+    assert (large - 255 * face).abs().mean() < 2.5, "JPEG may cost two levels, not more"
+
+
+def test_every_face_has_caption_and_alt_text_even_with_quotes(face):
+    page = faces_html({'"kept" & lost': face, "HR": face}, 'A face called "first"')
+    assert re.findall(r'<img alt="([^"]*)"', page) == [
+        "&quot;kept&quot; &amp; lost, picture 1 of 2: A face called &quot;first&quot;",
+        "HR, picture 2 of 2: A face called &quot;first&quot;",
+    ]
+    assert page.count("<figcaption>") == 2
+
+
+def test_values_outside_the_range_are_clamped():
+    ((_, pixels),) = pictures(
+        faces_html({"x": torch.tensor([-1.0, 0.5, 2.0]).view(3, 1, 1).expand(3, 8, 8)}, "A colour")
+    )
+    assert pixels[:, 0, 0].tolist() == [0, 128, 255]
+
+
+def test_the_smaller_encoding_is_taken(face):
+    buffer = BytesIO()
+    Image.fromarray((255 * face).round().byte().permute(1, 2, 0).repeat(2, 2, 1).numpy()).save(buffer, format="PNG")
+    kind, data = smallest(buffer.getvalue())
+    assert kind == "webp"
+    assert len(data) < len(buffer.getvalue()) / 2
+    assert Image.open(BytesIO(data)).size == (256, 256)
+
+
+def test_a_figure_is_opaque_and_closed():
+    import matplotlib.pyplot as plt
+
+    figure, axis = plt.subplots(figsize=(2, 1))
+    axis.plot([0, 1])
+    ((_, pixels),) = pictures(figure_html(figure, "A line that rises"))
+    assert pixels[:, 0, 0].tolist() == [255, 255, 255]
+    assert not plt.fignum_exists(figure.number)
