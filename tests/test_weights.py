@@ -98,10 +98,8 @@ def test_the_cards_are_the_only_list_of_names(saved: Path, monkeypatch: pytest.M
     refused(saved, "cannot read the weights")
 
 
-@pytest.mark.parametrize("name", pretrained_names() or ["none"])
+@pytest.mark.parametrize("name", pretrained_names())
 def test_shipped_weights_are_whole_and_better_than_nothing(name: str) -> None:
-    if name == "none":
-        pytest.skip("no weights in the package yet")
     model = load_pretrained(name)
     card = weights.read_card(weights.FOLDER / f"{name}.safetensors")
     assert card["scale"] == model.config.scale
