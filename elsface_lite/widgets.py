@@ -145,7 +145,7 @@ def degradation_explorer(model: ELSFace, faces: Mapping[str, Tensor]) -> ipywidg
 
     Args:
         model: any network; where the scale is not its own, bicubic brings its output to the HR size.
-        faces: (3, h, w) each, in [0, 1], square, h a multiple of 8; the reader's own uploads are added.
+        faces: (3, h, w) each, in [0, 1], square, h a multiple of 16; the reader's own uploads are added.
 
     Returns:
         A box whose `controls` are, by name, the menus and sliders `face`, `scale`, `blur` (sigma in HR pixels) and
@@ -157,7 +157,7 @@ def degradation_explorer(model: ELSFace, faces: Mapping[str, Tensor]) -> ipywidg
     controls = {
         "face": ipywidgets.Dropdown(options=list(faces), description="face"),
         "upload": ipywidgets.FileUpload(accept="image/*", multiple=False, description="your own"),
-        "scale": ipywidgets.SelectionSlider(options=[2, 4, 8], value=4, description="scale ×", **slow),
+        "scale": ipywidgets.SelectionSlider(options=[4, 8, 16], value=4, description="scale ×", **slow),
         "blur": ipywidgets.FloatSlider(value=0, min=0, max=4, step=0.5, description="blur, pixels", **slow),
         "split": ipywidgets.FloatSlider(value=0.5, min=0, max=1, step=0.01, description="split", **wide),
     }

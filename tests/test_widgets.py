@@ -47,7 +47,7 @@ def as_upload(name: str, content: bytes, version: int):
     )
 
 
-@pytest.mark.parametrize(("control", "value"), [("scale", 8), ("scale", 2), ("blur", 2.0), ("split", 0.2)])
+@pytest.mark.parametrize(("control", "value"), [("scale", 8), ("scale", 16), ("blur", 2.0), ("split", 0.2)])
 def test_every_control_of_the_degradation_changes_the_picture(model, astronaut, control, value):
     panel = degradation_explorer(model, {"astronaut": astronaut})
     before = panel.picture.value
