@@ -260,7 +260,8 @@ def kernel_distance(sr: Tensor, hr: Tensor) -> Tensor:
         sr, hr: (n, d) features each.
 
     Returns:
-        Scalar, float64; its expectation is 0 for equal distributions, so it may be negative.
+        Scalar, float64; its expectation is 0 for independent draws of one distribution, so it may be negative. SR and HR
+        of the same faces are not independent: few of them give a lower value.
 
     Raises:
         ElsfaceError: fewer than two images in a set.
@@ -297,7 +298,7 @@ def fid(sr: Tensor, hr: Tensor) -> Tensor:
 
 
 def kid(sr: Tensor, hr: Tensor) -> Tensor:
-    """Kernel Inception distance of two sets of images (Binkowski et al. 2018): unbiased, whatever their number.
+    """Kernel Inception distance of two sets of images (Binkowski et al. 2018): unbiased, see `kernel_distance`.
 
     Args:
         sr, hr: (n, 3, h, w) RGB in [0, 1], n at least 2.
@@ -375,7 +376,7 @@ IMAGE_METRICS = {
 # One value for the set, from features.
 SET_METRICS = {
     "fid": Metric(frechet_distance, "", False, "Inception of 2015-12-05, clean-fid resizing; biased under some 1000s"),
-    "kid": Metric(kernel_distance, "", False, "features of fid, cubic kernel, unbiased, over the whole set"),
+    "kid": Metric(kernel_distance, "", False, "features of fid, cubic kernel, unbiased for independent sets"),
 }
 DEFAULT_METRICS = ("psnr", "psnr_y", "ssim", "ssim_y", "mae", "lpips", "fid", "kid")
 
