@@ -260,8 +260,8 @@ def kernel_distance(sr: Tensor, hr: Tensor) -> Tensor:
         sr, hr: (n, d) features each.
 
     Returns:
-        Scalar, float64; its expectation is 0 for independent draws of one distribution, so it may be negative. SR and HR
-        of the same faces are not independent: few of them give a lower value.
+        Scalar, float64; its expectation is 0 for independent draws of one distribution, so it may be negative. SR and
+        HR of the same faces are not independent: few of them give a lower value.
 
     Raises:
         ElsfaceError: fewer than two images in a set.
@@ -276,7 +276,9 @@ def kernel_distance(sr: Tensor, hr: Tensor) -> Tensor:
     distance.set_dtype(torch.float64)
     distance.update(sr.double(), real=False)
     distance.update(hr.double(), real=True)
-    return distance.compute()[0]
+    with torch.random.fork_rng(devices=[]):  # it shuffles the images with the global generator
+        torch.manual_seed(0)
+        return distance.compute()[0]
 
 
 def fid(sr: Tensor, hr: Tensor) -> Tensor:
