@@ -29,6 +29,7 @@ from .images import write_png
 from .model import ELSFaceConfig
 from .sources import faces_in, people_of
 from .train import TrainConfig, Trainer
+from .weights import save_pretrained
 
 FORMAT = 1
 HR_SIZE = 128
@@ -294,8 +295,6 @@ class Run:
         scores, sr = trainer.validate()
         self.save_samples(trainer, sr)
         if scores["psnr"] > best:
-            from .weights import save_pretrained
-
             save_pretrained(trainer.ema, self.folder / "best.safetensors")
         return scores
 
