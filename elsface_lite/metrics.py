@@ -21,7 +21,7 @@ Channel = Literal["rgb", "y"]
 
 SSIM_WINDOW, SSIM_SIGMA = 11, 1.5  # pixels (Wang et al. 2004, section III-C)
 SSIM_C1, SSIM_C2 = 0.01**2, 0.03**2  # for values in [0, 1]
-CHUNK = 16  # images that a network sees at once: more need more memory and are no faster on a CPU
+CHUNK = 4  # images that a network sees at once: Inception takes 10 % longer with 16 on a CPU, and more memory
 RESAMPLES = 1000  # of the bootstrap
 
 

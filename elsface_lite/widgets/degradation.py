@@ -1,0 +1,145 @@
+"""The widget of chapter 00: a face of one's own is made small, and restored."""
+
+import html
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from math import ceil
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import ipywidgets
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ..data import center_crop
+from ..degradation import downscale, quantize, upscale
+from ..errors import ElsfaceError
+from ..faces import crop_face, find_faces
+from ..images import read_image
+from ..losses import gaussian_blur
+from ..model import ELSFace
+from ..plots import faces_html
+from .pictures import psnr_text
+
+
+def degradation_explorer(model: ELSFace, faces: Mapping[str, Tensor]) -> ipywidgets.VBox:
+    """Makes an LR face of an HR one by scale and blur, and compares bicubic with the network on a movable split.
+
+    Args:
+        model: any network; where the scale is not its own, bicubic brings its output to the HR size.
+        faces: (3, h, w) each, in [0, 1], square, h a multiple of 16; the reader's own uploads are added.
+
+    Returns:
+        A box whose `controls` are, by name, the menus and sliders `face`, `scale`, `blur` (sigma in HR pixels) and
+        `split` (share of bicubic), and `upload`; whose `picture` is the HTML that shows HR, LR and the split; and
+        whose `message` is the HTML that says what became of an upload.
+    """
+    faces = dict(faces)
+    slow, wide = {"continuous_update": False}, {"layout": ipywidgets.Layout(width="32em")}
+    controls = {
+        "face": ipywidgets.Dropdown(options=list(faces), description="face"),
+        "upload": ipywidgets.FileUpload(accept="image/*", multiple=False, description="your own"),
+        "scale": ipywidgets.SelectionSlider(options=[4, 8, 16], value=4, description="scale ×", **slow),
+        "blur": ipywidgets.FloatSlider(value=0, min=0, max=4, step=0.5, description="blur, pixels", **slow),
+        "split": ipywidgets.FloatSlider(value=0.5, min=0, max=1, step=0.01, description="split", **wide),
+    }
+    box = ipywidgets.VBox()
+    box.controls, box.picture, box.message = controls, ipywidgets.HTML(), ipywidgets.HTML()
+    compared = lru_cache(maxsize=32)(lambda face, scale, blur: _degrade_and_restore(model, faces[face], scale, blur))
+
+    def draw(change: object = None) -> None:
+        state = {name: controls[name].value for name in ("face", "scale", "blur")}
+        box.picture.value = _split_html(faces[state["face"]], *compared(**state), controls["split"].value)
+
+    def add(change: object = None) -> None:
+        before = len(faces)
+        box.message.value = _add_uploads(controls["upload"].value, faces)
+        if len(faces) > before:
+            controls["face"].options = list(faces)
+            controls["face"].value = list(faces)[-1]
+
+    for name in ("face", "scale", "blur", "split"):
+        controls[name].observe(draw, names="value")
+    controls["upload"].observe(add, names="value")
+    draw()
+    choices = ipywidgets.HBox([controls["face"], controls["upload"]])
+    box.children = [choices, controls["scale"], controls["blur"], controls["split"], box.picture, box.message]
+    return box
+
+
+@torch.inference_mode()
+def _degrade_and_restore(model: ELSFace, hr: Tensor, scale: int, blur: float) -> tuple[Tensor, Tensor, Tensor]:
+    """LR (3, h / scale, w / scale), and from it bicubic and SR, both (3, h, w), with 8-bit values."""
+    blurred = hr[None]
+    if blur:
+        # Three sigmas to either side hold all but 0.3 % of a Gaussian.
+        taps = torch.arange(-ceil(3 * blur), ceil(3 * blur) + 1)
+        blurred = gaussian_blur(blurred, torch.softmax(-(taps**2) / (2 * blur**2), dim=0))
+    lr = downscale(blurred, scale)
+    sr = model(lr)
+    if sr.shape[-1] != hr.shape[-1]:
+        sr = F.interpolate(sr, hr.shape[-2:], mode="bicubic", antialias=True)
+    return lr[0], upscale(lr, scale)[0], quantize(sr)[0]
+
+
+def _split_html(hr: Tensor, lr: Tensor, bicubic: Tensor, sr: Tensor, split: float) -> str:
+    """HR, LR, and one picture that is bicubic to the left of a line and SR to the right."""
+    line = round(split * hr.shape[-1])
+    both = torch.cat([bicubic[..., :line], sr[..., line:]], dim=-1)
+    if 0 < line < hr.shape[-1]:
+        both[..., line] = 1
+    sizes = [f"{image.shape[-1]}×{image.shape[-2]}" for image in (hr, lr)]
+    gained = f"left bicubic, {psnr_text(bicubic, hr)} | right restored, {psnr_text(sr, hr)}"
+    pair = faces_html({f"HR, {sizes[0]}": hr, f"LR, {sizes[1]}": lr}, "The HR face and the LR face made of it")
+    alt = f"The LR face enlarged: {line} of {hr.shape[-1]} columns by bicubic, the others restored"
+    split_view = faces_html({gained: both}, alt, 384)
+    return f'<div style="display:flex;flex-wrap:wrap;align-items:flex-end;gap:10px">{split_view}{pair}</div>'
+
+
+def uploads(value: dict[str, Any] | Sequence[dict[str, Any]]) -> list[tuple[str, bytes]]:
+    """What a FileUpload holds, as (name, content): its value is a dict in ipywidgets 7 and a tuple in 8."""
+    if isinstance(value, dict):
+        return [(name, bytes(file["content"])) for name, file in value.items()]
+    return [(file["name"], bytes(file["content"])) for file in value]
+
+
+def uploaded_face(name: str, content: bytes) -> tuple[Tensor, str]:
+    """The largest face of an uploaded picture, and where it comes from in words.
+
+    Args:
+        name: of the file, for messages.
+        content: of the file.
+
+    Returns:
+        (3, 128, 128) in [0, 1]; without a face in it, the middle of the picture.
+
+    Raises:
+        ElsfaceError: the file is no picture that can be read.
+    """
+    with TemporaryDirectory() as folder:
+        # Under its own name, so that an error names the file that the reader knows.
+        path = Path(folder, Path(name).name)
+        path.write_bytes(content)
+        try:
+            image = read_image(path)
+        except ElsfaceError as error:
+            raise ElsfaceError(str(error).replace(str(path), path.name)) from error
+    found = find_faces(image)
+    if found:
+        return quantize(crop_face(image, found[0])), f"{path.name}: the largest of {len(found)} found"
+    return center_crop(image, 128), f"{path.name}: no face found, so this is the middle of the picture"
+
+
+def _add_uploads(value: dict[str, Any] | Sequence[dict[str, Any]], faces: dict[str, Tensor]) -> str:
+    """Adds the uploaded faces by their file names; returns what there is to say, as HTML."""
+    words = []
+    for name, content in uploads(value):
+        try:
+            face, what = uploaded_face(name, content)
+            faces[f"{name} ({len(faces)})"] = face
+        except ElsfaceError as error:
+            what = str(error)
+        words.append(html.escape(what))
+    return "<br>".join(words)

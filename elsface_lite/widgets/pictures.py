@@ -1,0 +1,78 @@
+"""Pictures, bars and rows as HTML, for widgets: some 5 ms each, where matplotlib takes 100."""
+
+import base64
+import html
+from collections.abc import Mapping, Sequence
+from io import BytesIO
+
+from PIL import Image
+from torch import Tensor
+
+from ..plots import COLORS
+
+
+def picture_html(image: Tensor, alt: str, caption: str, width: int = 192) -> str:
+    """A plain picture as an HTML figure: some 5 ms, where matplotlib takes 100.
+
+    Args:
+        image: (3, h, w); values outside [0, 1] are clamped.
+        alt: what one would see.
+        caption: the text below.
+        width: of the figure in the browser; pixels stay sharp squares.
+    """
+    buffer = BytesIO()
+    pixels = (255 * image.detach().clamp(0, 1)).round().byte().permute(1, 2, 0).contiguous().cpu().numpy()
+    Image.fromarray(pixels).save(buffer, format="WEBP", lossless=True)
+    return img_html("webp", buffer.getvalue(), alt, caption, width)
+
+
+def img_html(kind: str, data: bytes, alt: str, caption: str, width: int) -> str:
+    """An HTML figure around the content of an image file of this kind (such as webp or svg+xml)."""
+    return (
+        f'<figure style="margin:0;width:{width}px"><img alt="{html.escape(alt, quote=True)}" '
+        f'style="width:{width}px;image-rendering:pixelated;background:white" '
+        f'src="data:image/{kind};base64,{base64.b64encode(data).decode()}">'
+        f"<figcaption>{html.escape(caption)}</figcaption></figure>"
+    )
+
+
+def bars_html(values: Mapping[str, Sequence[float]], names: Sequence[str], unit: str, top: float) -> str:
+    """Bars side by side as an HTML figure with an SVG picture in it.
+
+    Args:
+        values: for each label, one height per name; labels of plots.COLORS get their colour.
+        names: what stands below each group of bars.
+        unit: of the heights.
+        top: the highest bar that is drawn; higher ones are cut there and written with their value.
+    """
+    step, height, width = 58, 160, 58 * len(names) + 10
+    # The text is drawn in a picture of its own, on white: it needs no colours of the theme, and has alt text.
+    parts = [f'<rect width="{width}" height="{height + 60}" fill="white"/>']
+    for i, (label, bars) in enumerate(values.items()):
+        color = COLORS.get(label, COLORS["other"])
+        parts.append(f'<text x="{10 + 110 * i}" y="12" fill="{color}" font-weight="bold">{label}</text>')
+        for j, bar in enumerate(bars):
+            x, tall = 8 + j * step + 25 * i, height * max(min(bar, top), 0) / top
+            y = height + 36 - tall
+            parts.append(f'<rect x="{x}" y="{y:.1f}" width="23" height="{tall:.1f}" fill="{color}"/>')
+            parts.append(f'<text x="{x + 12}" y="{y - 3:.1f}" text-anchor="middle">{_bar_label(bar, top)}</text>')
+    for j, name in enumerate(names):
+        parts.append(f'<text x="{32 + j * step}" y="{height + 52}" text-anchor="middle">{name}</text>')
+    size = f'width="{width}" height="{height + 60}" font-family="sans-serif" font-size="10"'
+    svg = f'<svg xmlns="http://www.w3.org/2000/svg" {size}>{"".join(parts)}</svg>'
+    alt = "; ".join(f"{label}: {', '.join(f'{bar:.1f}' for bar in bars)} {unit}" for label, bars in values.items())
+    return img_html("svg+xml", svg.encode(), alt, f"{unit} by band, in cycles per pixel", width)
+
+
+def _bar_label(value: float, top: float) -> str:
+    return f"{value:.0f}" if value <= top else f"&gt;{top:.0f}"
+
+
+def psnr_text(sr: Tensor, hr: Tensor) -> str:
+    """PSNR as a caption writes it: 27.4 dB, of values that need not lie in [0, 1]."""
+    return f"{-10 * (sr - hr).square().mean().clamp(min=1e-10).log10().item():.1f} dB"
+
+
+def row_html(figures: Sequence[str]) -> str:
+    """HTML figures side by side, in a new line where the page is too narrow."""
+    return f'<div style="display:flex;flex-wrap:wrap;gap:8px">{"".join(figures)}</div>'
