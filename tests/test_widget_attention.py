@@ -1,0 +1,168 @@
+"""The widgets of chapter 04, driven from code: the pictures follow, and the numbers are right."""
+
+import time
+
+import pytest
+import torch
+
+from elsface_lite.degradation import downscale, quantize
+from elsface_lite.errors import ElsfaceError
+from elsface_lite.frequency import band_psnr
+from elsface_lite.model import ELSFace, ELSFaceConfig
+from elsface_lite.sources import portraits
+from elsface_lite.transformer import WindowAttention
+from elsface_lite.widgets import attention_explorer, hfeb_explorer
+from elsface_lite.widgets.attention import BANDS
+
+
+@pytest.fixture(scope="module")
+def faces() -> dict[str, torch.Tensor]:
+    photographs = portraits()
+    return {"astronaut": photographs["astronaut"][:, 30:158, 160:288], "other": photographs["astronaut"][:, :128, :128]}
+
+
+def small(**changes) -> ELSFace:
+    torch.manual_seed(0)
+    model = ELSFace(ELSFaceConfig.lite(channels=16, depth=2, rstb_recursions=2, hfeb_blocks=1, **changes)).eval()
+    torch.nn.init.normal_(model.transformer.rstb.layers[1].attention.bias_table, std=1.0)
+    return model
+
+
+@pytest.fixture(scope="module")
+def model() -> ELSFace:
+    return small()
+
+
+@pytest.mark.parametrize(
+    ("control", "value"), [("face", "other"), ("row", 3), ("column", 30), ("head", 2), ("layer", 3)]
+)
+def test_every_control_of_the_attention_changes_the_picture(model, faces, control, value):
+    panel = attention_explorer(model, faces)
+    before = panel.picture.value
+    panel.controls[control].value = value
+    assert panel.picture.value != before
+    assert panel.picture.value.count("<img alt=") == 3
+
+
+def test_the_weights_are_those_that_the_layer_uses(model, faces):
+    """With values that name their token, what attention gives back is the weight of that token."""
+    panel = attention_explorer(model, {"astronaut": faces["astronaut"]})
+    seen = []
+    attention = model.transformer.rstb.layers[0].attention
+    hook = attention.register_forward_pre_hook(lambda _, inputs: seen.append(inputs))
+    with torch.inference_mode():
+        model(downscale(faces["astronaut"][None], 4))
+        hook.remove()
+        naming = WindowAttention(16, 4, 8)
+        naming.load_state_dict(attention.state_dict())
+        torch.nn.init.eye_(naming.proj.weight)
+        torch.nn.init.zeros_(naming.proj.bias)
+        windows, mask = (*seen[0], None)[:2]
+        # Head 1 has channels 4 to 7 of the values: the first of them is 1 for token 9 of each window, and else 0.
+        plain = naming.qkv.forward
+        naming.qkv.forward = lambda x: torch.cat(
+            [plain(x)[..., :32], (torch.arange(64) == 9).float()[None, :, None].expand(len(x), 64, 16)], dim=-1
+        )
+        expected = naming(windows, mask)[5, 26, 4]  # window 5 of 16, token 26 of it: row 8 + 3, column 8 + 2
+    panel.controls["row"].value, panel.controls["column"].value = 11, 10
+    panel.controls["head"].value, panel.controls["layer"].value = 1, 0
+    assert panel.values["weights"].sum().item() == pytest.approx(1, abs=1e-5)
+    assert panel.values["weights"][1, 1].item() == pytest.approx(expected.item(), rel=1e-4)
+    assert panel.values["itself"] == pytest.approx(panel.values["weights"][3, 2].item())
+    assert f"takes from {panel.values['effective']:.1f} of 64 tokens" in panel.picture.value
+    assert f"{100 * panel.values['weights'].max().item():.2f} % each" in panel.picture.value
+
+
+def test_even_weights_come_from_all_tokens_and_a_masked_window_from_its_own_part(faces):
+    model = small()
+    for layer in model.transformer.rstb.layers:
+        for parameter in layer.attention.parameters():
+            torch.nn.init.zeros_(parameter)
+    panel = attention_explorer(model, {"astronaut": faces["astronaut"]})
+    panel.controls["head"].value = 0
+    assert panel.values["effective"] == pytest.approx(64, abs=1e-3)
+    # The second layer shifts by four: the corner token shares its window with nothing but its corner of 4x4.
+    panel.controls["layer"].value = 1
+    panel.controls["row"].value = panel.controls["column"].value = 0
+    assert panel.values["effective"] == pytest.approx(16, abs=1e-3)
+    assert panel.values["itself"] == pytest.approx(1 / 16)
+
+
+def test_a_size_that_the_window_does_not_divide(faces):
+    panel = attention_explorer(small(), {"astronaut": faces["astronaut"][:, :120, :104]})
+    panel.controls["layer"].value = 1
+    for row, column in ((0, 0), (29, 25)):
+        panel.controls["row"].value, panel.controls["column"].value = row, column
+        assert panel.values["weights"].sum().item() == pytest.approx(1, abs=1e-5)
+    assert (panel.controls["row"].max, panel.controls["column"].max) == (29, 25)
+
+
+def test_a_grid_of_two_has_twice_the_tokens(faces):
+    panel = attention_explorer(small(grid=2), {"astronaut": faces["astronaut"]})
+    assert panel.controls["row"].max == 63
+
+
+@pytest.mark.parametrize(("control", "value"), [("face", "other"), ("transformer", False), ("hfeb1", False)])
+def test_every_control_of_the_hfebs_changes_the_picture(model, faces, control, value):
+    panel = hfeb_explorer(model, faces)
+    before = panel.picture.value
+    panel.controls[control].value = value
+    assert panel.picture.value != before
+    assert panel.picture.value.count("<img alt=") == 4
+
+
+def test_all_on_is_the_network_and_a_block_that_is_off_is_left_out(model, faces):
+    panel = hfeb_explorer(model, {"astronaut": faces["astronaut"]})
+    hr = faces["astronaut"][None]
+    lr = downscale(hr, 4)
+
+    def error_of(network) -> tuple[float, torch.Tensor]:
+        with torch.inference_mode():
+            sr = quantize(network(lr))
+        return -10 * (sr - hr).square().mean().log10().item(), band_psnr(sr, hr, BANDS)[0]
+
+    whole, whole_bands = error_of(model)
+    assert panel.values["psnr"] == pytest.approx(whole, abs=1e-3)
+    assert panel.values["psnr_change"] == pytest.approx([0] * 5)
+    panel.controls["hfeb2"].value = False
+    without = small(hfebs=1)
+    without.load_state_dict({k: v for k, v in model.state_dict().items() if not k.startswith("hfebs.1")})
+    psnr, bands = error_of(without)
+    assert panel.values["psnr"] == pytest.approx(psnr, abs=1e-3)
+    assert panel.values["psnr_change"] == pytest.approx((bands - whole_bands).tolist(), abs=1e-3)
+    assert f"restored, {psnr:.1f} dB" in panel.picture.value
+    assert f"{panel.values['energy_change'][0]:+.2f}" in panel.picture.value
+    panel.controls["transformer"].value = False
+    assert panel.values["psnr"] != pytest.approx(psnr, abs=1e-6)
+
+
+def test_redraws_are_quick_and_a_seen_choice_computes_nothing(model, faces, monkeypatch):
+    attention, hfeb = attention_explorer(model, faces), hfeb_explorer(model, faces)
+    hfeb.controls["hfeb1"].value = False
+    monkeypatch.setattr(model, "forward", None)
+    monkeypatch.setattr(model, "trace", None)
+    start = time.perf_counter()
+    for row in (1, 9, 20, 31):
+        attention.controls["row"].value = row
+        hfeb.controls["hfeb1"].value = row % 2 == 0
+    # A generous multiple of the 20 ms that one takes on a quiet machine.
+    assert (time.perf_counter() - start) / 8 < 0.15
+
+
+@pytest.mark.parametrize("streams", ["cnn", "transformer"])
+def test_a_model_without_what_is_to_be_shown_is_refused(faces, streams):
+    torch.manual_seed(0)
+    model = ELSFace(ELSFaceConfig.lite(streams=streams, hfebs=0, hfeb_skip=False))
+    with pytest.raises(ElsfaceError, match="HFEB"):
+        hfeb_explorer(model, faces)
+    if streams == "cnn":
+        with pytest.raises(ElsfaceError, match="Transformer stream"):
+            attention_explorer(model, faces)
+
+
+def test_no_face_and_faces_of_two_sizes_are_refused(model, faces):
+    for wrong in ({}, {"a": faces["astronaut"], "b": faces["astronaut"][:, :64, :64]}):
+        with pytest.raises(ElsfaceError, match="one size"):
+            attention_explorer(model, wrong)
+    with pytest.raises(ElsfaceError, match="at least one face"):
+        hfeb_explorer(model, {})
