@@ -22,6 +22,10 @@ class Config:
                 object.__setattr__(self, name, float(value))
             elif not choices and type(value) is not hints[name]:
                 raise ValueError(f"{name} must be of type {hints[name].__name__}, not {value!r}.")
+        self.check()
+
+    def check(self) -> None:
+        """What a config demands of its values beyond their types: raises ValueError with the reason."""
 
     def check_least(self, least: float, *names: str) -> None:
         """Raises ValueError for the first named field that is below `least` (or is no number)."""

@@ -22,6 +22,7 @@ from .errors import ElsfaceError
 from .losses import SharpLoss
 from .metrics import psnr, ssim
 from .model import ELSFace, ELSFaceConfig
+from .optim import Muon
 
 # A loss this many times above its running average counts as exploded.
 EXPLODED = 10.0
@@ -35,10 +36,11 @@ class TrainConfig(Config):
     Args:
         epochs: passes over the training faces.
         batch_size: faces per step, over all processes together.
+        optimizer: "muon" (optim.Muon) or "adam" (the authors').
         learning_rate: its highest value.
         schedule: "cosine" falls to zero at the last step, "linear" by equal steps at each epoch (the authors').
         warmup_steps: steps over which the learning rate rises to its highest value.
-        weight_decay, beta2: of Adam.
+        weight_decay, beta2: of Adam, and of Adam's share in Muon.
         gradient_clip: largest norm of the gradient; 0 does not clip.
         ema_decay: of the moving average of the weights, which is what is validated and shipped; 0 averages nothing.
         sharp_weight: lambda in L1 + lambda * Sharp Loss; 0 leaves it out.
@@ -54,6 +56,7 @@ class TrainConfig(Config):
 
     epochs: int = 40
     batch_size: int = 16
+    optimizer: Literal["muon", "adam"] = "muon"
     learning_rate: float = 1e-3
     schedule: Literal["cosine", "linear"] = "cosine"
     warmup_steps: int = 200
@@ -69,8 +72,7 @@ class TrainConfig(Config):
     log_every: int = 20
     seed: int = 0
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
+    def check(self) -> None:
         self.check_least(1, "epochs", "batch_size", "validate_every", "checkpoint_every", "log_every")
         self.check_least(0, "learning_rate", "warmup_steps", "weight_decay", "gradient_clip", "sharp_weight", "seed")
         for name in ("beta2", "ema_decay"):
@@ -79,14 +81,14 @@ class TrainConfig(Config):
 
     @classmethod
     def lite(cls, **changes: Any) -> Self:
-        """Our recipe: warm-up and cosine, clipped gradients, a moving average of the weights, flips."""
+        """Our recipe: Muon, warm-up and cosine, clipped gradients, a moving average of the weights, flips."""
         return cls.from_dict(changes)
 
     @classmethod
     def paper(cls, **changes: Any) -> Self:
         """The authors' recipe, as their released code has it (main_train.py)."""
         recipe: dict[str, Any] = dict(
-            learning_rate=1e-4, schedule="linear", warmup_steps=0, weight_decay=1e-5, beta2=0.999,
+            optimizer="adam", learning_rate=1e-4, schedule="linear", warmup_steps=0, weight_decay=1e-5, beta2=0.999,
             gradient_clip=0.0, ema_decay=0.0, sharp_weight=0.05, flips=False,
         )  # fmt: skip
         return cls.from_dict(recipe | changes)
@@ -122,6 +124,14 @@ def batch_indices(config: TrainConfig, step: int, faces: int) -> tuple[Tensor, T
     return chosen, flips & torch.tensor(config.flips)
 
 
+def optimizer_of(model: ELSFace, config: TrainConfig) -> torch.optim.Adam:
+    """The optimizer that the config names, for all parameters of the model."""
+    betas, decay = (0.9, config.beta2), config.weight_decay
+    if config.optimizer == "muon":
+        return Muon(model, config.learning_rate, betas, decay)
+    return torch.optim.Adam(model.parameters(), config.learning_rate, betas, weight_decay=decay)
+
+
 class Trainer:
     """Trains one network on faces in memory (or in a memory map), on whatever Accelerate was launched on.
 
@@ -148,10 +158,7 @@ class Trainer:
         torch.manual_seed(config.seed)
         model = ELSFace(model_config).to(self.accelerator.device, memory_format=torch.channels_last)
         self.ema = copy.deepcopy(model).eval().requires_grad_(False)
-        optimizer = torch.optim.Adam(
-            model.parameters(), config.learning_rate, (0.9, config.beta2), weight_decay=config.weight_decay
-        )
-        self.model, self.optimizer = self.accelerator.prepare(model, optimizer)
+        self.model, self.optimizer = self.accelerator.prepare(model, optimizer_of(model, config))
         self.sharp_loss = SharpLoss().to(self.accelerator.device)
         self.step = self.skipped = self.skipped_in_a_row = 0
         self.loss_average = math.inf

@@ -1,0 +1,80 @@
+"""Muon, which trains the same network in half the steps that Adam needs (chapter 06 uses it)."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+MOMENTUM = 0.95
+# Of the quintic whose iteration draws singular values from anywhere in (0, 1] to about 1 (Jordan et al. 2024).
+QUINTIC = (3.4445, -4.7750, 2.0315)
+
+
+def orthogonalize(matrix: Tensor) -> Tensor:
+    """Nearly the closest matrix whose singular values are all 1, by five Newton-Schulz iterations.
+
+    Args:
+        matrix: (rows, columns).
+
+    Returns:
+        (rows, columns), with the singular vectors of `matrix` and singular values between 0.7 and 1.2; those that
+        were below a thousandth of its norm may come out smaller.
+    """
+    a, b, c = QUINTIC
+    tall = matrix.shape[0] > matrix.shape[1]
+    x = matrix.T if tall else matrix
+    x = x / (x.norm() + 1e-7)
+    for _ in range(5):
+        gram = x @ x.T
+        x = a * x + (b * gram + c * gram @ gram) @ x
+    return x.T if tall else x
+
+
+def hidden_weights(model: nn.Module) -> list[nn.Parameter]:
+    """Kernels and matrices from features to features: none that reads or writes colours, no bias table."""
+    return [
+        parameter
+        for name, parameter in model.named_parameters()
+        if parameter.ndim > 1 and 3 not in parameter.shape[:2] and not name.endswith("bias_table")
+    ]
+
+
+class Muon(torch.optim.Adam):
+    """Momentum with an orthogonalised step for hidden weights, Adam for all other parameters.
+
+    A step changes every direction of a weight matrix by the same amount, where Adam's is governed by a few of them
+    (Jordan et al., Muon, 2024). It is scaled to the size of Adam's step, so that one learning rate serves both
+    (Liu et al., Muon is Scalable for LLM Training, 2025, section 2.2). torch.optim.Muon takes no convolution kernels,
+    and computes in bfloat16, which many processors lack.
+
+    Args:
+        model: whose parameters are trained; kernels (o, i, h, w) count as matrices (o, i h w).
+        lr: learning rate.
+        betas: of Adam.
+        weight_decay: of Adam's share, as in Adam.
+    """
+
+    def __init__(
+        self, model: nn.Module, lr: float, betas: tuple[float, float] = (0.9, 0.99), weight_decay: float = 0.0
+    ) -> None:
+        super().__init__(model.parameters(), lr, betas, weight_decay=weight_decay)
+        self.hidden = hidden_weights(model)
+
+    @torch.no_grad()
+    def step(self, closure: Callable | None = None) -> None:
+        """Changes every parameter by its gradient; the gradients of hidden weights are used up."""
+        lr = self.param_groups[0]["lr"]
+        for weight in self.hidden:
+            if weight.grad is None:
+                continue
+            state = self.state[weight]
+            if not state:
+                state["step"] = torch.zeros(())  # Adam expects one in every state that it loads
+                state["momentum"] = torch.zeros_like(weight)
+            state["step"] += 1
+            state["momentum"].lerp_(weight.grad, 1 - MOMENTUM)
+            update = weight.grad.lerp(state["momentum"], MOMENTUM).flatten(1)
+            scale = 0.2 * max(update.shape) ** 0.5
+            weight.sub_(orthogonalize(update).view(weight.shape), alpha=lr * scale)
+            weight.grad = None  # so that Adam passes it over
+        torch.optim.Adam.step(self, closure)
