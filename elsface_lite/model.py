@@ -38,6 +38,7 @@ class ELSFaceConfig(Config):
         depth: Swin layers in the RSTB; from 2 on, every second one shifts its windows.
         heads, window, mlp_ratio: attention heads, side of a window in tokens (even), MLP width over channels.
         rstb_recursions: how often the RSTB is applied (1: no recursion).
+        transformer_skip: whether the features also go around the Transformer stream.
         hfebs, hfeb_blocks, hfeb_kernel: High-Frequency Enhancement Blocks (0: none), residual blocks in each, and
             their kernel size.
         hfeb_skip: whether the features also go around the high-pass of each HFEB.
@@ -62,6 +63,7 @@ class ELSFaceConfig(Config):
     window: int = 8
     mlp_ratio: int = 2
     rstb_recursions: int = 3
+    transformer_skip: bool = False
     hfebs: int = 4
     hfeb_blocks: int = 5
     hfeb_kernel: int = 5
@@ -69,8 +71,7 @@ class ELSFaceConfig(Config):
     out_channels: int = 60
     bicubic_skip: bool = False
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
+    def check(self) -> None:
         if self.scale not in (2, 4, 8, 16):
             raise ValueError(f"scale must be 2, 4, 8 or 16, not {self.scale}.")
         if self.grid not in (1, 2):
@@ -78,9 +79,10 @@ class ELSFaceConfig(Config):
         self.check_least(1, "channels", "cnn_recursions", "depth", "heads", "window", "mlp_ratio", "rstb_recursions")
         self.check_least(0, "head_blocks", "cnn_blocks", "hfebs", "hfeb_blocks")
         self.check_least(1, "cnn_kernel", "hfeb_kernel", "out_channels")
-        self._check_combinations()
+        self.check_combinations()
 
-    def _check_combinations(self) -> None:
+    def check_combinations(self) -> None:
+        """Raises ValueError for values that are possible one by one, but not together."""
         for name in ("cnn_kernel", "hfeb_kernel"):
             if getattr(self, name) % 2 == 0:
                 raise ValueError(
@@ -105,8 +107,8 @@ class ELSFaceConfig(Config):
         """Ours: both streams at the LR grid, 3x3 kernels, a bicubic skip; see the README for what it costs."""
         lite: dict[str, Any] = dict(
             channels=64, grid=1, head_blocks=0, style="residual", cnn_blocks=1, cnn_kernel=3, heads=4,
-            rstb_recursions=2, hfebs=2, hfeb_blocks=5, hfeb_kernel=3, hfeb_skip=True, out_channels=12,
-            bicubic_skip=True,
+            rstb_recursions=1, transformer_skip=True, hfebs=2, hfeb_blocks=5, hfeb_kernel=3, hfeb_skip=True,
+            out_channels=12, bicubic_skip=True,
         )  # fmt: skip
         return cls.from_dict(lite | changes)
 
@@ -127,7 +129,9 @@ class ELSFace(nn.Module):
         if c.streams != "transformer":
             self.cnn = CNNStream(c.channels, c.cnn_blocks, c.cnn_kernel, c.cnn_recursions)
         if c.streams != "cnn":
-            self.transformer = TransformerStream(c.channels, c.depth, c.heads, c.window, c.mlp_ratio, c.rstb_recursions)
+            self.transformer = TransformerStream(
+                c.channels, c.depth, c.heads, c.window, c.mlp_ratio, c.rstb_recursions, c.transformer_skip
+            )
         self.hfebs = nn.Sequential(
             *(HFEB(c.channels, c.hfeb_blocks, c.hfeb_kernel, c.hfeb_skip) for _ in range(c.hfebs))
         )

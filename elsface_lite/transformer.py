@@ -162,25 +162,33 @@ class TransformerStream(nn.Module):
         depth: Swin layers in the RSTB; from 2 on, windows shift.
         heads, window, mlp_ratio: see `SwinLayer`.
         recursions: how many times the RSTB is applied.
+        skip: whether the features also go around the stream, as in SwinIR; the authors' network has no such skip.
 
     Shape: (b, channels, h, w) -> (b, channels, h, w), any h and w.
     """
 
     def __init__(
-        self, channels: int, depth: int = 1, heads: int = 6, window: int = 8, mlp_ratio: int = 2, recursions: int = 3
+        self,
+        channels: int,
+        depth: int = 1,
+        heads: int = 6,
+        window: int = 8,
+        mlp_ratio: int = 2,
+        recursions: int = 3,
+        skip: bool = False,
     ) -> None:
         super().__init__()
-        self.window, self.recursions = window, recursions
+        self.window, self.recursions, self.skip = window, recursions, skip
         self.norm_in = nn.LayerNorm(channels)
         self.rstb = RSTB(channels, depth, heads, window, mlp_ratio)
         self.norm_out = nn.LayerNorm(channels)
         self.conv = conv(channels, channels)
 
-    def forward(self, x: Tensor) -> Tensor:
-        height, width = x.shape[-2:]
-        x = F.pad(x, (0, -width % self.window, 0, -height % self.window), mode="replicate")
+    def forward(self, features: Tensor) -> Tensor:
+        height, width = features.shape[-2:]
+        x = F.pad(features, (0, -width % self.window, 0, -height % self.window), mode="replicate")
         x = self.norm_in(rearrange(x, "b c h w -> b h w c"))
         for _ in range(self.recursions):
             x = self.rstb(x)
-        x = self.conv(rearrange(self.norm_out(x), "b h w c -> b c h w"))
-        return x[..., :height, :width]
+        x = self.conv(rearrange(self.norm_out(x), "b h w c -> b c h w"))[..., :height, :width]
+        return features + x if self.skip else x
