@@ -4,16 +4,28 @@ A widget can be driven from code: a box whose `controls` are its sliders and men
 HTML that they redraw.
 """
 
+from .attention import attention_explorer, hfeb_explorer
 from .degradation import degradation_explorer, uploaded_face, uploads
 from .frequency import frequency_explorer
 from .metrics import distort, metric_explorer, through_jpeg
+from .receptive_field import receptive_field_explorer
+from .sharpening import sharpening_explorer
+from .style import style_mixer
+from .training import progress_slider, training_curves
 
 __all__ = [
+    "attention_explorer",
     "degradation_explorer",
     "distort",
     "frequency_explorer",
+    "hfeb_explorer",
     "metric_explorer",
+    "progress_slider",
+    "receptive_field_explorer",
+    "sharpening_explorer",
+    "style_mixer",
     "through_jpeg",
+    "training_curves",
     "uploaded_face",
     "uploads",
 ]
