@@ -130,6 +130,7 @@ OPTIONS = {
     "no recursion": {"cnn_recursions": 1, "rstb_recursions": 1},
     "CNN only": {"streams": "cnn", "hfebs": 0},
     "Transformer only": {"streams": "transformer"},
+    "Transformer skip": {"transformer_skip": True},
     "shifted windows": {"depth": 2},
     "bicubic skip": {"bicubic_skip": True},
     "LR grid": {"grid": 1},
@@ -178,6 +179,16 @@ def test_bicubic_skip():
             p.zero_()
         lr = torch.rand(1, 3, 12, 9)
         assert torch.equal(model(lr), F.interpolate(lr, scale_factor=4, mode="bicubic"))
+
+
+def test_transformer_skip():
+    """The features go around the stream: what it adds is what it gives without the skip."""
+    model = tiny(transformer_skip=True)
+    features = torch.rand(1, model.config.channels, 12, 9)
+    with torch.no_grad():
+        whole = model.transformer(features)
+        model.transformer.skip = False
+        torch.testing.assert_close(whole, features + model.transformer(features))
 
 
 def test_trace():
