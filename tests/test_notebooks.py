@@ -54,9 +54,15 @@ class Bare(ast.NodeTransformer):
             node.body = node.body[1:] or [ast.Pass()]
         return node
 
+    def __init__(self):
+        self.functions = 0  # how many definitions of functions surround a node
+
     def visit_FunctionDef(self, node):
         node.returns = None
-        return self.visit_body(node)
+        self.functions += 1
+        node = self.visit_body(node)
+        self.functions -= 1
+        return node
 
     visit_ClassDef = visit_body
 
@@ -65,7 +71,9 @@ class Bare(ast.NodeTransformer):
         return node
 
     def visit_AnnAssign(self, node):
-        # A field of a dataclass is nothing without its annotation; elsewhere it only helps the reader.
+        # A field of a dataclass is nothing without its annotation; within a function it only helps the reader.
+        if self.functions and node.value is not None:
+            return ast.Assign(targets=[node.target], value=node.value)
         node.annotation = ast.Constant(None)
         return node
 
@@ -140,6 +148,8 @@ def test_the_gate_sees_a_difference():
     plain = definitions("def f(x):\n    return x + 1")
     assert definitions('def f(x: int) -> int:\n    """Adds."""\n    return x + 1') == plain
     assert definitions("def f(x):\n    return x + 2") != plain
+    assert definitions("def f(x):\n    y: int = x") == definitions("def f(x):\n    y = x")
+    assert definitions("class C:\n    y: int = 1") != definitions("class C:\n    y = 1")
     assert definitions("def f(x, y):\n    return x + 1") != plain
 
 
