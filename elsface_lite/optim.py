@@ -1,4 +1,4 @@
-"""Muon, which trains the same network in half the steps that Adam needs (chapter 06 uses it)."""
+"""Muon, the optimizer of the preset `lite`: after one epoch 0.47 dB ahead of Adam (data/optimizer.csv; chapter 06)."""
 
 from collections.abc import Callable
 
