@@ -25,7 +25,7 @@ class HighPass(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         height, width = x.shape[-2:]
         r = self.body(x)
-        even = F.pad(r, (0, width % 2, 0, height % 2), mode="replicate") if height % 2 or width % 2 else r
+        even = F.pad(r, (0, width % 2, 0, height % 2), mode="replicate")
         return r - self.upsample(F.avg_pool2d(even, 2))[..., :height, :width]
 
 

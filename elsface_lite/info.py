@@ -4,6 +4,7 @@ import os
 import platform
 from collections.abc import Callable, Iterator
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -28,10 +29,21 @@ def report() -> str:
     return text.replace(home, "~") if len(home) > 1 else text
 
 
+def machine() -> str:
+    """Processor, cores and PyTorch in one line, to be named beside a measured time."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+        processor = next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):  # not Linux, or not x86
+        processor = platform.processor() or platform.machine()
+    instructions = torch.backends.cpu.get_cpu_capability()
+    return f"{processor}, {instructions}, {os.cpu_count()} cores, torch {torch.__version__}"
+
+
 def _lines() -> Iterator[tuple[str, str]]:
     yield "elsface-lite", __version__
     yield "python", f"{platform.python_version()} on {platform.platform()}"
-    yield "torch", torch.__version__
+    yield "machine", machine()
     for package in PACKAGES:
         yield package, _version(package)
     yield "device", _device()

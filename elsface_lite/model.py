@@ -139,6 +139,9 @@ class ELSFace(nn.Module):
         self.upsample = nn.Sequential(
             conv(c.channels, c.out_channels * enlarge**2), nn.PixelShuffle(enlarge), conv(c.out_channels, 3)
         )
+        if c.bicubic_skip:  # start as bicubic: untrained streams are far louder than all that it lacks (chapter 06)
+            nn.init.zeros_(self.upsample[-1].weight)
+            nn.init.zeros_(self.upsample[-1].bias)
 
     def forward(self, lr: Tensor) -> Tensor:
         return self._run(lr, {})

@@ -45,10 +45,11 @@ class TrainConfig(Config):
         ema_decay: of the moving average of the weights, which is what is validated and shipped; 0 averages nothing.
         sharp_weight: lambda in L1 + lambda * Sharp Loss; 0 leaves it out.
         flips: whether half of the faces are mirrored.
+        shift: how far a face moves at most, up or down and left or right, in HR pixels; the border is mirrored.
         precision: "no" (float32), "bf16" or "fp16" (GPUs only). bfloat16 pays where the processor computes in it, and
             is many times slower where it does not.
         validate_every, checkpoint_every, log_every: in steps; each also happens at the last step.
-        seed: of the first weights, the order of the faces and the flips.
+        seed: of the first weights, the order of the faces, the flips and the shifts.
 
     Raises:
         ValueError: a value that cannot be, with the reason.
@@ -66,6 +67,7 @@ class TrainConfig(Config):
     ema_decay: float = 0.999
     sharp_weight: float = 0.05
     flips: bool = True
+    shift: int = 4
     precision: Literal["no", "bf16", "fp16"] = "no"
     validate_every: int = 500
     checkpoint_every: int = 100
@@ -74,14 +76,15 @@ class TrainConfig(Config):
 
     def check(self) -> None:
         self.check_least(1, "epochs", "batch_size", "validate_every", "checkpoint_every", "log_every")
-        self.check_least(0, "learning_rate", "warmup_steps", "weight_decay", "gradient_clip", "sharp_weight", "seed")
+        self.check_least(0, "learning_rate", "warmup_steps", "weight_decay", "gradient_clip", "sharp_weight")
+        self.check_least(0, "shift", "seed")
         for name in ("beta2", "ema_decay"):
             if not 0 <= getattr(self, name) < 1:
                 raise ValueError(f"{name} must lie in [0, 1), not {getattr(self, name)}.")
 
     @classmethod
     def lite(cls, **changes: Any) -> Self:
-        """Our recipe: Muon, warm-up and cosine, clipped gradients, a moving average of the weights, flips."""
+        """Our recipe: Muon, warm-up and cosine, clipped gradients, averaged weights, flips and shifts."""
         return cls.from_dict(changes)
 
     @classmethod
@@ -89,7 +92,7 @@ class TrainConfig(Config):
         """The authors' recipe, as their released code has it (main_train.py)."""
         recipe: dict[str, Any] = dict(
             optimizer="adam", learning_rate=1e-4, schedule="linear", warmup_steps=0, weight_decay=1e-5, beta2=0.999,
-            gradient_clip=0.0, ema_decay=0.0, sharp_weight=0.05, flips=False,
+            gradient_clip=0.0, ema_decay=0.0, sharp_weight=0.05, flips=False, shift=0,
         )  # fmt: skip
         return cls.from_dict(recipe | changes)
 
@@ -109,19 +112,39 @@ def generator(*key: int) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
 
-def batch_indices(config: TrainConfig, step: int, faces: int) -> tuple[Tensor, Tensor]:
-    """Which faces a step sees, and which of them mirrored.
+def batch_indices(config: TrainConfig, step: int, faces: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Which faces a step sees, which of them mirrored, and how far each is moved.
 
     Every epoch is a new permutation; what is left over below one batch is dropped, so no face comes twice in it.
 
     Returns:
-        (batch_size,) indices into the faces, and (batch_size,) booleans.
+        (batch_size,) indices into the faces, (batch_size,) booleans, and (batch_size, 2) shifts down and to the right,
+        in HR pixels.
     """
     epoch, position = divmod(step, faces // config.batch_size)
     order = torch.randperm(faces, generator=generator(config.seed, 1, epoch))
-    flips = torch.rand(config.batch_size, generator=generator(config.seed, 2, step)) < 0.5
     chosen = order[position * config.batch_size :][: config.batch_size]
-    return chosen, flips & torch.tensor(config.flips)
+    of_step = generator(config.seed, 2, step)
+    flips = torch.rand(config.batch_size, generator=of_step) < 0.5
+    shifts = torch.randint(-config.shift, config.shift + 1, (config.batch_size, 2), generator=of_step)
+    return chosen, flips & torch.tensor(config.flips), shifts
+
+
+def shifted(images: Tensor, shifts: Tensor) -> Tensor:
+    """Moves every image by whole pixels, so that nothing is resampled; the border is mirrored.
+
+    Args:
+        images: (b, c, h, w).
+        shifts: (b, 2), pixels down and to the right.
+
+    Returns:
+        (b, c, h, w).
+    """
+    height, width = images.shape[-2:]
+    margin = int(shifts.abs().max())
+    padded = F.pad(images, (margin,) * 4, mode="reflect")
+    corners = (margin - shifts).tolist()
+    return torch.stack([image[:, y : y + height, x : x + width] for image, (y, x) in zip(padded, corners, strict=True)])
 
 
 def optimizer_of(model: ELSFace, config: TrainConfig) -> torch.optim.Adam:
@@ -176,11 +199,12 @@ class Trainer:
 
     def batch(self) -> tuple[Tensor, Tensor]:
         """This process's share of the step's batch: LR (b, 3, h, w) and HR (b, 3, H, W), in [0, 1]."""
-        chosen, flips = batch_indices(self.config, self.step, len(self.faces))
+        chosen, flips, shifts = batch_indices(self.config, self.step, len(self.faces))
         mine = slice(self.accelerator.process_index, None, self.accelerator.num_processes)
         hr = torch.from_numpy(self.faces[chosen[mine].numpy()]).to(self.accelerator.device).float() / 255
         flips = flips[mine].to(hr.device)[:, None, None, None]
-        hr = torch.where(flips, hr.flip(-1), hr).contiguous(memory_format=torch.channels_last)
+        hr = shifted(torch.where(flips, hr.flip(-1), hr), shifts[mine])
+        hr = hr.contiguous(memory_format=torch.channels_last)
         return downscale(hr, self.ema.config.scale), hr
 
     def loss(self, sr: Tensor, hr: Tensor) -> dict[str, Tensor]:

@@ -139,10 +139,20 @@ OPTIONS = {
 }
 
 
+def test_with_the_bicubic_skip_an_untrained_network_is_bicubic_and_can_learn():
+    model = tiny(bicubic_skip=True)
+    lr = torch.rand(1, 3, 16, 16)
+    sr = model(lr)
+    assert torch.equal(sr, torch.nn.functional.interpolate(lr, scale_factor=4, mode="bicubic"))
+    sr.square().sum().backward()
+    assert model.upsample[-1].weight.grad.abs().sum() > 0
+
+
 @pytest.mark.parametrize("changes", OPTIONS.values(), ids=OPTIONS.keys())
 def test_options_train(changes):
     """Every option builds, runs, and every parameter of it gets a gradient."""
     model = tiny(**changes)
+    torch.nn.init.normal_(model.upsample[-1].weight)  # with the bicubic skip it starts at zero, and stops gradients
     sr = model(torch.rand(1, 3, 16, 16))
     assert sr.shape == (1, 3, 64, 64)
     sr.square().sum().backward()

@@ -17,7 +17,7 @@ from elsface_lite.cli import main
 from elsface_lite.errors import ElsfaceError
 from elsface_lite.model import ELSFaceConfig
 from elsface_lite.runs import Run, RunConfig
-from elsface_lite.train import TrainConfig, Trainer, batch_indices, learning_rate
+from elsface_lite.train import TrainConfig, Trainer, batch_indices, learning_rate, shifted
 from elsface_lite.weights import load_pretrained
 
 TINY = [
@@ -195,6 +195,17 @@ def test_ema_and_flips_and_precision():
     flips = torch.cat([batch_indices(TrainConfig(), step, 16)[1] for step in range(50)])
     assert 0.4 < flips.float().mean() < 0.6
     assert not batch_indices(TrainConfig.paper(), 0, 16)[1].any()
+
+
+def test_shifts():
+    shifts = torch.cat([batch_indices(TrainConfig(shift=3), step, 16)[2] for step in range(50)])
+    assert shifts.unique().tolist() == [*range(-3, 4)]
+    assert not batch_indices(TrainConfig.paper(), 0, 16)[2].any()
+    images = torch.rand(2, 3, 8, 8)
+    moved = shifted(images, torch.tensor([[2, -1], [0, 0]]))
+    assert torch.equal(moved[0, :, 2:, :-1], images[0, :, :-2, 1:])
+    assert torch.equal(moved[0, :, 1, :-1], images[0, :, 1, 1:]), "the border is mirrored"
+    assert torch.equal(moved[1], images[1])
 
 
 def copy_with_bad(faces: Path, folder: Path, good: int, bad: int) -> Path:
