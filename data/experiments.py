@@ -1,64 +1,158 @@
-"""What is a choice in the recipe worth? Trains one network several times, and measures faces of people never seen.
+"""What is a choice worth? Trains networks that differ in it, and measures them on faces of people never seen.
 
-    python data/recipes.py sharp_loss --faces DIR --people CSV    # writes data/sharp_loss.csv, for chapter 05
-    python data/recipes.py optimizer --faces DIR --people CSV     # writes data/optimizer.csv, for chapter 06
+    python data/experiments.py search --faces DIR --people CSV    # writes data/search.csv
 
-Every run is one epoch. A run that was interrupted goes on where it was.
+Every line of a table is a run of its own, which `elsface-lite train` with the `--set` arguments in the column `set`
+trains as well. A run that was interrupted goes on where it was, one that is finished is only read. The same command
+started twice, with OMP_NUM_THREADS=1, shares the runs out between two cores.
 """
 
 import argparse
 import csv
+import json
+import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import filelock
 import numpy as np
 import torch
+from torch.utils.flop_counter import FlopCounterMode
 
 from elsface_lite.degradation import downscale, quantize, upscale
 from elsface_lite.files import whole_file
 from elsface_lite.frequency import band_energy
 from elsface_lite.metrics import lpips, psnr, ssim
 from elsface_lite.model import ELSFace
-from elsface_lite.runs import Run, RunConfig
+from elsface_lite.runs import Run, RunConfig, decode_faces, split_faces
 from elsface_lite.weights import load_pretrained
 
+Changes = dict[str, Any]  # of the presets `lite`, by table and field: {"model.channels": 48}
 FINE = [1 / 8, 1]  # what the LR grid of x4 cannot hold, in cycles per HR pixel
 SCORES = ("psnr", "ssim", "lpips", "high_frequency_energy", "psnr_bicubic")
-EXPERIMENTS: dict[str, list[dict[str, Any]]] = {
-    "sharp_loss": [{"sharp_weight": weight} for weight in (0.0, 0.05, 0.2)],
-    "optimizer": [{"optimizer": "muon", "learning_rate": 1e-3}, {"optimizer": "adam", "learning_rate": 2e-3}],
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """Runs that are compared. Every line is trained with every seed; the people held out are always the same."""
+
+    lines: list[Changes]
+    seeds: tuple[int, ...] = (0,)
+
+
+def model(**changes: Any) -> Changes:
+    """Changes of the network."""
+    return {f"model.{field}": value for field, value in changes.items()}
+
+
+EXPERIMENTS = {
+    "sharp_loss": Experiment([{"train.sharp_weight": weight} for weight in (0.0, 0.05, 0.2)]),
+    "optimizer": Experiment(
+        [
+            {"train.optimizer": "muon", "train.learning_rate": 1e-3},
+            {"train.optimizer": "adam", "train.learning_rate": 2e-3},
+        ]
+    ),
+    "search": Experiment(
+        [
+            {"train.shift": 0} | line  # one epoch shows how fast a network learns, and shifts blur that
+            for line in (
+                {},
+                model(channels=48, hfebs=3, hfeb_blocks=6),
+                model(channels=80, hfebs=1, hfeb_blocks=6),
+                model(hfebs=4, hfeb_blocks=2),
+                model(hfebs=1, hfeb_blocks=12),
+                model(hfeb_blocks=4, depth=2),
+                model(window=16),
+                model(hfeb_blocks=3, cnn_blocks=3),
+                model(hfebs=1, hfeb_blocks=4, hfeb_kernel=5),
+                model(grid=2, channels=32, hfeb_blocks=4),
+                model(scale=8),
+                model(scale=8, hfeb_blocks=3, cnn_blocks=3),
+                model(scale=8, grid=2),
+            )
+        ]
+    ),
 }
 
 
 @torch.inference_mode()
-def measure(model: ELSFace, faces: np.ndarray) -> dict[str, float]:
+def measure(network: ELSFace, faces: np.ndarray) -> dict[str, float]:
     """Means over faces (n, 3, H, W), uint8; the energy of SR above 1/8 cycle per pixel is a share of HR's."""
     values = []
     for part in np.array_split(faces, -(-len(faces) // 16)):
         hr = torch.tensor(part).float() / 255
-        lr = downscale(hr, model.config.scale)
-        sr = quantize(model(lr))
+        lr = downscale(hr, network.config.scale)
+        sr = quantize(network(lr))
         fine_sr, fine_hr = (band_energy(images, FINE)[:, 0] for images in (sr, hr))
-        bicubic = psnr(upscale(lr, model.config.scale), hr)
+        bicubic = psnr(upscale(lr, network.config.scale), hr)
         values.append(torch.stack([psnr(sr, hr), ssim(sr, hr), lpips(sr, hr), fine_sr, fine_hr, bicubic]))
     *scores, fine_sr, fine_hr, bicubic = torch.cat(values, 1).mean(1).tolist()
     return dict(zip(SCORES, [*scores, fine_sr / fine_hr, bicubic], strict=True))
 
 
-def train(changes: dict[str, Any], seed: int, arguments: argparse.Namespace) -> dict[str, Any]:
-    """Trains (or goes on with) one run, and returns its line of the table."""
-    name = "-".join(f"{field}-{value}" for field, value in changes.items())
-    folder = arguments.runs / f"{name}-seed-{seed}"
-    fixed = dict(epochs=1, batch_size=8, validate_every=10_000, log_every=100, precision=arguments.precision, seed=seed)
-    # The split into people comes from the seed as well: another seed is tested on other people.
-    data = {"faces": arguments.faces, "people": arguments.people}
-    if (folder / "config.toml").exists():
-        run = Run(folder)
-    else:
-        run = Run.create(folder, RunConfig.from_dict({"train": fixed | changes, "data": data}))
-    trainer = run.train()
-    scores = measure(load_pretrained(folder / "best.safetensors"), run.faces()[1])
-    return changes | {"seed": seed, "faces_seen": trainer.total_steps * trainer.config.batch_size} | scores
+def size(network: ELSFace) -> dict[str, float]:
+    """Parameters, and multiply-adds for a face of 128x128, in 1e9."""
+    side = 128 // network.config.scale
+    with torch.inference_mode(), FlopCounterMode(display=False) as counter:
+        network(torch.rand(1, 3, side, side))
+    return {"parameters": sum(p.numel() for p in network.parameters()), "gmac": counter.get_total_flops() / 2e9}
+
+
+def train(folder: Path, changes: Changes, arguments: argparse.Namespace) -> dict[str, Any]:
+    """Trains a run, or goes on with it, and measures it."""
+    if not (folder / "config.toml").exists():
+        fixed = dict(batch_size=8, epochs=arguments.epochs, precision=arguments.precision)
+        fixed |= dict(validate_every=100_000, log_every=100)
+        tables: dict[str, dict[str, Any]] = {"train": fixed, "model": {}}
+        for name, value in changes.items():
+            table, field = name.split(".")
+            tables[table][field] = value
+        for name in ("training", "validation"):
+            (folder / f"{name}.npy").symlink_to((arguments.runs / f"{name}.npy").resolve())
+        Run.create(folder, RunConfig.from_dict(tables))
+    run = Run(folder)
+    steps, started = 0, time.process_time()
+
+    def count(_: dict[str, float]) -> None:
+        nonlocal steps
+        steps += run.config.train.log_every
+
+    trainer = run.train(count)
+    minutes = (time.process_time() - started) / 60 * trainer.total_steps / max(steps, 1)
+    network = load_pretrained(folder / "best.safetensors")
+    row = size(network) | {"core_minutes": minutes, "faces_seen": trainer.total_steps * trainer.config.batch_size}
+    return row | measure(network, run.faces()[1])
+
+
+def line_of_table(name: str, changes: Changes, seed: int, arguments: argparse.Namespace) -> dict[str, Any] | None:
+    """The line of one run, trained if it has to be; None while another process trains it."""
+    described = [f"{field}={value}" for field, value in changes.items()]
+    folder = arguments.runs / name / "-".join([*described, f"seed={seed}"])
+    folder.mkdir(parents=True, exist_ok=True)
+    scores = folder / "scores.json"
+    try:
+        with filelock.FileLock(folder / ".taken", blocking=False):
+            if not scores.exists():
+                row = train(folder, changes | {"train.seed": seed}, arguments)
+                with whole_file(scores) as beside:
+                    beside.write_text(json.dumps(row), encoding="utf-8")
+    except filelock.Timeout:
+        return None
+    config = Run(folder).config.to_dict()
+    fields = dict.fromkeys(field for line in EXPERIMENTS[name].lines for field in line)
+    chosen = {field.split(".")[1]: config[field.split(".")[0]][field.split(".")[1]] for field in fields}
+    return chosen | {"seed": seed} | json.loads(scores.read_text(encoding="utf-8")) | {"set": " ".join(described)}
+
+
+def table(arguments: argparse.Namespace) -> list[dict[str, Any]]:
+    """All lines of the experiment but those that another process trains: it will write them when it ends."""
+    name = arguments.experiment
+    experiment = EXPERIMENTS[name]
+    lines = [(changes, seed) for seed in experiment.seeds for changes in experiment.lines]
+    rows = [line_of_table(name, *line, arguments) for line in lines]
+    return [row for row in rows if row is not None]
 
 
 def write(rows: list[dict[str, Any]], path: Path) -> None:
@@ -71,21 +165,28 @@ def write(rows: list[dict[str, Any]], path: Path) -> None:
         )
 
 
+def decode(arguments: argparse.Namespace) -> None:
+    """Decodes the faces once for all runs, split by seed 0 whatever the seed of a run."""
+    arguments.runs.mkdir(parents=True, exist_ok=True)
+    config = RunConfig.from_dict({"data": {"faces": arguments.faces, "people": arguments.people}})
+    with filelock.FileLock(arguments.runs / ".decoding"):
+        for name, paths in zip(("training", "validation"), split_faces(config), strict=True):
+            if not (arguments.runs / f"{name}.npy").exists():
+                decode_faces(paths, arguments.runs / f"{name}.npy")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("experiment", choices=EXPERIMENTS)
     parser.add_argument("--faces", required=True, help="folder of HR faces")
     parser.add_argument("--people", required=True, help="table with the columns file,identity")
-    parser.add_argument("--runs", type=Path, default=Path("runs/recipes"))
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0])
+    parser.add_argument("--runs", type=Path, default=Path("runs/experiments"))
+    parser.add_argument("--epochs", type=int, default=1)
     parser.add_argument("--precision", default="bf16", help='"no" where the processor does not compute in bfloat16')
     arguments = parser.parse_args()
-    rows = []
-    for seed in arguments.seeds:
-        for changes in EXPERIMENTS[arguments.experiment]:
-            rows.append(train(changes, seed, arguments))
-            print(rows[-1], flush=True)
-            write(rows, Path(__file__).parent / f"{arguments.experiment}.csv")
+    decode(arguments)
+    table(arguments)  # trains what no other process does
+    write(table(arguments), Path(__file__).parent / f"{arguments.experiment}.csv")
 
 
 if __name__ == "__main__":

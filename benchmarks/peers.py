@@ -1,0 +1,197 @@
+"""Other networks on the same road: each is trained on the same faces, for the same minutes, by the same recipe.
+
+    make bench-peers FACES=DIR PEOPLE=CSV    # writes benchmarks/peers.csv
+
+Every network corrects bicubic, as lite does, and is trained by the preset `lite` (batches of 8) for so many minutes of
+one core, whatever it makes of them; the learning rate falls with the time that is left. The core's own clock counts, so
+that other work on the machine takes nothing away. A network that was trained already is only timed again.
+"""
+
+import argparse
+import copy
+import csv
+import statistics
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from spandrel.architectures.OmniSR import OmniSR
+from spandrel.architectures.SAFMN import SAFMN
+from spandrel.architectures.SPAN import SPAN
+from spandrel.architectures.SwinIR import SwinIR
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from elsface_lite.blocks import ResidualBlock, conv
+from elsface_lite.degradation import downscale, quantize
+from elsface_lite.files import whole_file
+from elsface_lite.info import machine
+from elsface_lite.metrics import lpips, psnr, ssim
+from elsface_lite.model import ELSFace, ELSFaceConfig
+from elsface_lite.runs import RunConfig, decode_faces, split_faces
+from elsface_lite.train import TrainConfig, Trainer, optimizer_of
+
+SCALE = 4
+
+
+class EDSR(nn.Module):
+    """EDSR-baseline (Lim et al. 2017): residual blocks with a long skip, then two pixel shuffles of 2."""
+
+    def __init__(self, channels: int = 64, blocks: int = 16) -> None:
+        super().__init__()
+        self.head = conv(3, channels)
+        self.body = nn.Sequential(*(ResidualBlock(channels) for _ in range(blocks)), conv(channels, channels))
+        enlarge = [layer for _ in range(2) for layer in (conv(channels, 4 * channels), nn.PixelShuffle(2))]
+        self.tail = nn.Sequential(*enlarge, conv(channels, 3))
+
+    def forward(self, lr: Tensor) -> Tensor:
+        x = self.head(lr)
+        return self.tail(x + self.body(x))
+
+
+class OverBicubic(nn.Module):
+    """A network that only adds to a bicubic enlargement. Its config says the scale, as the trainer asks."""
+
+    def __init__(self, body: nn.Module) -> None:
+        super().__init__()
+        self.body, self.config = body, ELSFaceConfig.lite()
+
+    def forward(self, lr: Tensor) -> Tensor:
+        return self.body(lr) + F.interpolate(lr, scale_factor=SCALE, mode="bicubic")
+
+
+NETWORKS: dict[str, Callable[[], nn.Module]] = {
+    "ELSFace lite": lambda: ELSFace(ELSFaceConfig.lite()),
+    "EDSR-baseline": lambda: OverBicubic(EDSR()),
+    "SwinIR-light": lambda: OverBicubic(
+        SwinIR(
+            img_size=32, window_size=8, embed_dim=60, depths=[6] * 4, num_heads=[6] * 4, mlp_ratio=2, upscale=SCALE,
+            upsampler="pixelshuffledirect",
+        )
+    ),
+    "SAFMN": lambda: OverBicubic(SAFMN(dim=36)),
+    "SPAN": lambda: OverBicubic(SPAN(num_in_ch=3, num_out_ch=3, norm=False)),
+    "Omni-SR": lambda: OverBicubic(OmniSR(num_feat=64, res_num=5, up_scale=SCALE)),
+}  # fmt: skip
+
+
+class PeerTrainer(Trainer):
+    """The course's trainer for any network, and for a time instead of a number of epochs."""
+
+    def __init__(self, build: Callable[[], nn.Module], minutes: float, precision: str, faces: np.ndarray) -> None:
+        config = TrainConfig.lite(batch_size=8, epochs=1, precision=precision)
+        super().__init__(config, ELSFaceConfig.lite(), faces, faces[:1])
+        torch.manual_seed(config.seed)
+        model = build().to(memory_format=torch.channels_last)
+        self.ema = copy.deepcopy(model).eval().requires_grad_(False)
+        self.model, self.optimizer = self.accelerator.prepare(model, optimizer_of(model, config))
+        self.seconds, self.started = 60 * minutes, time.process_time()
+
+    @property
+    def progress(self) -> float:
+        """The share of the time that is over."""
+        return (time.process_time() - self.started) / self.seconds
+
+    @property
+    def steps_per_epoch(self) -> float:
+        """How many steps there will be at the present pace: the learning rate falls with the time, to zero."""
+        return max(self.step, 1) / self.progress
+
+    def run(self) -> nn.Module:
+        """Trains until the time is over; returns the averaged network."""
+        while self.progress < 1:
+            self.train_step()
+        return self.ema
+
+
+@torch.inference_mode()
+def measure(network: nn.Module, faces: np.ndarray) -> dict[str, float]:
+    """Means over faces (n, 3, H, W), uint8."""
+    values = []
+    for part in np.array_split(faces, -(-len(faces) // 16)):
+        hr = torch.tensor(part).float() / 255
+        sr = quantize(network(downscale(hr, SCALE)))
+        values.append(torch.stack([psnr(sr, hr), ssim(sr, hr), lpips(sr, hr)]))
+    return dict(zip(("psnr", "ssim", "lpips"), torch.cat(values, 1).mean(1).tolist(), strict=True))
+
+
+@torch.inference_mode()
+def milliseconds(networks: dict[str, nn.Module], rounds: int = 30) -> dict[str, float]:
+    """Median time of one face, float32; all networks take turns, so that a slow moment meets all of them."""
+    lr = torch.rand(1, 3, 32, 32).contiguous(memory_format=torch.channels_last)
+    times: dict[str, list[float]] = {name: [] for name in networks}
+    for turn in range(rounds + 3):
+        for name, network in networks.items():
+            started = time.perf_counter()
+            network(lr)
+            if turn >= 3:
+                times[name].append(1000 * (time.perf_counter() - started))
+    return {name: statistics.median(values) for name, values in times.items()}
+
+
+def size(network: nn.Module) -> dict[str, float]:
+    """Parameters that inference needs, and multiply-adds for a face of 128x128, in 1e9."""
+    with torch.inference_mode(), FlopCounterMode(display=False) as counter:
+        network(torch.rand(1, 3, 32, 32))
+    return {"parameters": sum(p.numel() for p in network.parameters()), "gmac": counter.get_total_flops() / 2e9}
+
+
+def trained(name: str, arguments: argparse.Namespace) -> tuple[nn.Module, dict[str, float]]:
+    """A network after its minutes and its line of the table: from its file, or trained now."""
+    file = arguments.runs / f"{name}.pt"
+    if file.exists():
+        saved = torch.load(file, weights_only=True)
+        network = NETWORKS[name]().eval()
+        network.load_state_dict(saved["state"])
+        return network, saved["row"]
+    trainer = PeerTrainer(
+        NETWORKS[name], arguments.minutes, arguments.precision, np.load(arguments.runs / "training.npy")
+    )
+    network = trainer.run()
+    row = size(network) | {"core_minutes": arguments.minutes, "faces_seen": trainer.step * trainer.config.batch_size}
+    row |= measure(network, np.load(arguments.runs / "validation.npy"))
+    with whole_file(file) as beside:
+        torch.save({"state": network.state_dict(), "row": row}, beside)
+    return network, row
+
+
+def decode(arguments: argparse.Namespace) -> None:
+    """Decodes the faces once for all networks, people held out as `elsface-lite train` does."""
+    arguments.runs.mkdir(parents=True, exist_ok=True)
+    config = RunConfig.from_dict({"data": {"faces": arguments.faces, "people": arguments.people}})
+    for name, paths in zip(("training", "validation"), split_faces(config), strict=True):
+        if not (arguments.runs / f"{name}.npy").exists():
+            decode_faces(paths, arguments.runs / f"{name}.npy")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--faces", required=True, help="folder of HR faces")
+    parser.add_argument("--people", required=True, help="table with the columns file,identity")
+    parser.add_argument("--minutes", type=float, default=8, help="of one core, for each network")
+    parser.add_argument("--runs", type=Path, default=Path("runs/peers"))
+    parser.add_argument("--precision", default="bf16", help='"no" where the processor does not compute in bfloat16')
+    arguments = parser.parse_args()
+    decode(arguments)
+    networks, rows = {}, {}
+    torch.set_num_threads(1)
+    for name in NETWORKS:
+        networks[name], rows[name] = trained(name, arguments)
+        print(name, rows[name], flush=True)
+    for name, value in milliseconds(networks).items():
+        rows[name]["milliseconds"] = value
+    with (
+        whole_file(Path(__file__).with_suffix(".csv")) as beside,
+        beside.open("w", encoding="utf-8", newline="") as file,
+    ):
+        writer = csv.writer(file)
+        writer.writerow(["network", *rows["ELSFace lite"], "machine"])
+        for name, row in rows.items():
+            writer.writerow([name, *(f"{value:.5g}" for value in row.values()), machine()])
+
+
+if __name__ == "__main__":
+    main()

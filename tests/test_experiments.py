@@ -1,0 +1,95 @@
+"""The programs behind the measured tables: a tiny run of each, and that what is finished is not done again."""
+
+import csv
+import importlib.util
+import shutil
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+import torch
+from conftest import ROOT
+
+from elsface_lite.model import ELSFace, ELSFaceConfig
+from elsface_lite.sources import orl_faces
+
+TINY = dict(channels=8, heads=2, hfebs=1, hfeb_blocks=1)
+
+
+def program(path: str) -> ModuleType:
+    """A program of the repository as a module."""
+    spec = importlib.util.spec_from_file_location(Path(path).stem, ROOT / path)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # dataclasses look their module up
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def arguments(tmp_path: Path) -> list[str]:
+    """Options of both programs: 80 faces, each a person of its own, of whom 60 are held out."""
+    faces = tmp_path / "faces"
+    faces.mkdir()
+    lines = ["file,identity"]
+    for number, path in enumerate(orl_faces().paths[:80]):
+        shutil.copy(path, faces / f"{number:03d}{path.suffix}")
+        lines.append(f"{number:03d}{path.suffix},{number}")
+    (tmp_path / "people.csv").write_text("\n".join(lines), encoding="utf-8")
+    options = {"--faces": faces, "--people": tmp_path / "people.csv", "--runs": tmp_path / "runs", "--precision": "no"}
+    return [str(part) for option in options.items() for part in option]
+
+
+def read(file: Path) -> list[dict[str, str]]:
+    with file.open(encoding="utf-8", newline="") as lines:
+        return list(csv.DictReader(lines))
+
+
+def test_experiments(tmp_path, monkeypatch, arguments):
+    experiments = program("data/experiments.py")
+    lines = [experiments.model(**TINY), experiments.model(**TINY) | {"train.sharp_weight": 0.0}]
+    monkeypatch.setitem(experiments.EXPERIMENTS, "tiny", experiments.Experiment(lines, seeds=(0, 1)))
+    monkeypatch.setattr(experiments, "__file__", str(tmp_path / "experiments.py"))
+    monkeypatch.setattr(sys, "argv", ["experiments.py", "tiny", *arguments])
+    experiments.main()
+    rows = read(tmp_path / "tiny.csv")
+    assert [(row["seed"], row["sharp_weight"]) for row in rows] == [
+        ("0", "0.05"),
+        ("0", "0"),
+        ("1", "0.05"),
+        ("1", "0"),
+    ]
+    assert rows[1]["set"].endswith("hfeb_blocks=1 train.sharp_weight=0.0")
+    assert {row["faces_seen"] for row in rows} == {"16"} and len({row["psnr_bicubic"] for row in rows}) == 1
+    assert int(rows[0]["parameters"]) == sum(p.numel() for p in ELSFace(ELSFaceConfig.lite(**TINY)).parameters())
+    assert all(0 < float(row["gmac"]) < 0.1 and 15 < float(row["psnr"]) < 40 for row in rows)
+
+    monkeypatch.setattr(experiments, "train", lambda *_: pytest.fail("trained again"))
+    (tmp_path / "tiny.csv").unlink()
+    experiments.main()
+    assert read(tmp_path / "tiny.csv") == rows
+
+
+def test_peers(tmp_path, monkeypatch, arguments):
+    pytest.importorskip("spandrel", reason="spandrel is not installed: make bench-peers installs it")
+    peers = program("benchmarks/peers.py")
+    for name, build in peers.NETWORKS.items():
+        network = build()
+        assert network(torch.rand(1, 3, 32, 32)).shape == (1, 3, 128, 128), name
+        assert network.config.scale == 4
+    tiny = {
+        "ELSFace lite": lambda: ELSFace(ELSFaceConfig.lite(**TINY)),
+        "EDSR-baseline": lambda: peers.OverBicubic(peers.EDSR(8, 1)),
+    }
+    monkeypatch.setattr(peers, "NETWORKS", tiny)
+    monkeypatch.setattr(peers, "__file__", str(tmp_path / "peers.py"))
+    monkeypatch.setattr(sys, "argv", ["peers.py", *arguments, "--minutes", "0.02"])
+    peers.main()
+    first = read(tmp_path / "peers.csv")
+    assert [row["network"] for row in first] == list(tiny)
+    assert all(float(row["milliseconds"]) > 0 and int(row["faces_seen"]) >= 8 for row in first)
+
+    monkeypatch.setattr(peers, "PeerTrainer", lambda *_: pytest.fail("trained again"))
+    peers.main()
+    again = read(tmp_path / "peers.csv")
+    assert [row["psnr"] for row in again] == [row["psnr"] for row in first]
