@@ -127,6 +127,20 @@ def crop_face(image: Tensor, box: Box, size: int = HR_SIZE) -> Tensor:
     return F.interpolate(face[None], (size, size), mode="bicubic", antialias=True)[0].clamp(0, 1)
 
 
+def cut_around(image: Tensor, box: Box) -> tuple[Tensor, Box]:
+    """Cuts the neighbourhood of a box out of a photograph, its pixels as they are: not turned, not resized.
+
+    Args:
+        image: (3, h, w).
+        box: from `find_faces`.
+
+    Returns:
+        (3, h', w'), a view of the image: what the box touches of it, and a little more. And the box in it.
+    """
+    left, top, right, bottom = _bounds(box, *image.shape[-2:])
+    return image[:, top:bottom, left:right], box._replace(x=box.x - left, y=box.y - top)
+
+
 def _to_photograph(u: Tensor, v: Tensor, box: Box) -> tuple[Tensor, Tensor]:
     """From the box, whose sides are at -1 and 1, to pixels of the photograph."""
     cos, sin = (box.side / 2 * part for part in (math.cos(box.angle), math.sin(box.angle)))

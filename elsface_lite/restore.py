@@ -8,14 +8,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from tqdm import tqdm
 
 from .degradation import quantize, upscale
 from .errors import ElsfaceError
-from .faces import HR_SIZE, Box, crop_face, find_faces, paste_face
+from .faces import Box, crop_face, cut_around, find_faces, paste_face
 from .images import find_images, read_image, write_png
-from .model import ELSFace
 from .weights import load_pretrained
 
 Picture = str | os.PathLike[str] | Tensor
@@ -59,7 +58,7 @@ class Restored:
 def restore(
     inputs: Picture | Iterable[Picture],
     *,
-    weights: str | os.PathLike[str] | ELSFace = "lite-x4",
+    weights: str | os.PathLike[str] | nn.Module = "lite-x4",
     out: str | os.PathLike[str] | None = None,
     lr: bool = False,
     paste: bool = False,
@@ -69,13 +68,13 @@ def restore(
 ) -> list[Restored]:
     """Restores the faces in pictures; one that fails does not stop the others.
 
-    In a photograph the faces are found, and each is restored at the size that it has there, but not below the LR size
-    that the network was trained on (32x32 at x4). To bring a large face down to that size first loses more than the
-    network gives back, unless the face is very noisy: for that there is `size`.
+    In a photograph the faces are found, and each is restored at the size that it has there, from the photograph's own
+    pixels; what comes out is turned upright. To bring a large face down to the LR size that the network was trained on
+    (32x32 at x4) loses more than the network gives back, unless the face is very noisy: for that there is `size`.
 
     Args:
         inputs: paths of files and folders, and pictures (3, h, w), RGB in [0, 1]: one, or any number.
-        weights: a name or a path for `load_pretrained`, or a network.
+        weights: a name or a path for `load_pretrained`, or a network: an ELSFace, or an `export.OnnxModel`.
         out: the folder for the results, PNG files named after their inputs; None keeps them in memory.
         lr: the pictures are LR faces: nothing is searched, cut out or resized.
         paste: put the faces back into the photograph, enlarged by the network's scale, or by less if that would be
@@ -131,9 +130,9 @@ def best_device() -> torch.device:
     return torch.accelerator.current_accelerator() if torch.accelerator.is_available() else torch.device("cpu")
 
 
-def _on_device(weights: str | os.PathLike[str] | ELSFace, device: str | None) -> ELSFace:
-    model = weights if isinstance(weights, ELSFace) else load_pretrained(weights)
-    if device is None and isinstance(weights, ELSFace):
+def _on_device(weights: str | os.PathLike[str] | nn.Module, device: str | None) -> nn.Module:
+    model = weights if isinstance(weights, nn.Module) else load_pretrained(weights)
+    if device is None and isinstance(weights, nn.Module):
         return model
     try:
         return model.to(device or best_device())
@@ -149,6 +148,7 @@ class _Task:
     picture: Tensor | Path | ElsfaceError | None
     name: str = ""
     faces: list[Tensor] = field(default_factory=list)
+    places: list[Box] = field(default_factory=list)  # of the face in each of these, for a photograph
 
     def fail(self, error: ElsfaceError) -> None:
         self.result.error, self.result.images = str(error), []
@@ -166,7 +166,7 @@ class _Task:
 class _Work:
     """What happens to a picture between its file and its result."""
 
-    def __init__(self, model: ELSFace, lr: bool, paste: bool, size: int | None, batch_size: int) -> None:
+    def __init__(self, model: nn.Module, lr: bool, paste: bool, size: int | None, batch_size: int) -> None:
         self.model, self.lr, self.paste, self.size, self.batch_size = model, lr, paste, size, batch_size
 
     def run(self, tasks: list[_Task]) -> None:
@@ -188,7 +188,10 @@ class _Work:
         height, width = image.shape[-2:]
         if not self.lr:
             task.result.boxes = _faces_in(image, name)
-            task.faces = [self.lr_face(image, box) for box in task.result.boxes]
+            for box in task.result.boxes:
+                face, place = self.lr_face(image, box)
+                task.faces.append(face)
+                task.places.append(place)
         elif LR_SIDES[0] <= min(height, width) and max(height, width) <= LR_SIDES[1]:
             task.faces = [image]
         else:
@@ -197,11 +200,20 @@ class _Work:
                 "resize it, or have its faces found as in a photograph, without lr."
             )
 
-    def lr_face(self, image: Tensor, box: Box) -> Tensor:
-        """A face of a photograph as the network takes it: (3, s, s)."""
-        trained = HR_SIZE // self.model.config.scale
-        size = self.size or min(max(round(box.side), trained), LR_SIDES[1])
-        return quantize(crop_face(image, box, size))
+    def lr_face(self, image: Tensor, box: Box) -> tuple[Tensor, Box]:
+        """A face of a photograph as the network takes it, (3, h, w), and where in this it is.
+
+        Not turned: to read LR pixels at places between them blurs them, which costs most of the gain (chapter 09).
+        """
+        if self.size or box.side > LR_SIDES[1]:
+            size = self.size or LR_SIDES[1]
+            return quantize(crop_face(image, box, size)), Box(size / 2, size / 2, size)
+        return cut_around(image, box)
+
+    def upright(self, sr: Tensor, place: Box) -> Tensor:
+        """Cuts the face out of what the network made of `lr_face`: (3, scale h, scale w) -> (3, s, s)."""
+        scale = self.model.config.scale
+        return crop_face(sr, place.scaled(scale), scale * round(place.side))
 
     def restore(self, tasks: list[_Task]) -> None:
         """Fills the results. Where the tasks together are too much for the memory, each half of them may not be."""
@@ -209,6 +221,8 @@ class _Work:
             images = iter(_super_resolve([face for task in tasks for face in task.faces], self.model, self.batch_size))
             for task in tasks:
                 task.result.images = [next(images) for _ in task.faces]
+                if not self.lr:
+                    task.result.images = list(map(self.upright, task.result.images, task.places))
                 if self.paste:
                     task.result.images = [_pasted(task, self.model.config.scale)]
         except (torch.OutOfMemoryError, MemoryError):
@@ -238,9 +252,9 @@ def _faces_in(image: Tensor, name: str) -> list[Box]:
 
 
 @torch.no_grad()
-def _super_resolve(faces: list[Tensor], model: ELSFace, batch_size: int) -> list[Tensor]:
+def _super_resolve(faces: list[Tensor], model: nn.Module, batch_size: int) -> list[Tensor]:
     """(3, h, w) each, of any sizes -> (3, scale h, scale w) each, in [0, 1], on the CPU. Equal sizes share a batch."""
-    device = next(model.parameters()).device
+    device = next(model.parameters(), torch.empty(0)).device  # an exported network has none, and runs on the CPU
     sizes: dict[torch.Size, list[int]] = defaultdict(list)
     for index, face in enumerate(faces):
         sizes[face.shape].append(index)

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from elsface_lite import Box, ElsfaceError, crop_face, downscale, faces, find_faces, paste_face, read_image, upscale
 from elsface_lite.detector import detect, stages
+from elsface_lite.faces import cut_around
 from elsface_lite.metric_weights import WeightsMissing
 from elsface_lite.sources import portraits
 
@@ -138,6 +139,15 @@ def test_crop_face_reads_the_places_that_the_box_says(side: float, angle: float)
 def test_crop_face_of_whole_pixels_is_the_picture_itself(photo: Tensor) -> None:
     assert torch.allclose(crop_face(photo, Box(64, 64, 128), 128), photo, atol=1e-5)
     assert torch.allclose(crop_face(photo, Box(40, 50, 32), 32), photo[:, 34:66, 24:56], atol=1e-5)
+
+
+@pytest.mark.parametrize("box", [Box(51.3, 60.8, 40.0, 0.4), Box(3, 120, 60.0), Box(-90, -90, 40)])
+def test_cut_around_keeps_the_pixels_and_the_place(photo: Tensor, box: Box) -> None:
+    part, place = cut_around(photo, box)
+    left, top = round(box.x - place.x), round(box.y - place.y)
+    assert torch.equal(part, photo[:, top : top + part.shape[1], left : left + part.shape[2]])
+    assert (place.side, place.angle) == (box.side, box.angle)
+    assert torch.allclose(crop_face(part, place, 64), crop_face(photo, box, 64), atol=1e-5)
 
 
 def test_crop_face_repeats_the_border(photo: Tensor) -> None:

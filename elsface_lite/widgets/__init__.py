@@ -8,6 +8,7 @@ from .attention import attention_explorer, hfeb_explorer
 from .degradation import degradation_explorer, uploaded_face, uploads
 from .frequency import frequency_explorer
 from .metrics import distort, metric_explorer, through_jpeg
+from .photo import photo_restorer
 from .receptive_field import receptive_field_explorer
 from .sharpening import sharpening_explorer
 from .style import style_mixer
@@ -20,6 +21,7 @@ __all__ = [
     "frequency_explorer",
     "hfeb_explorer",
     "metric_explorer",
+    "photo_restorer",
     "progress_slider",
     "receptive_field_explorer",
     "sharpening_explorer",

@@ -105,6 +105,22 @@ def uploads(value: dict[str, Any] | Sequence[dict[str, Any]]) -> list[tuple[str,
     return [(file["name"], bytes(file["content"])) for file in value]
 
 
+def read_upload(name: str, content: bytes) -> Tensor:
+    """An uploaded picture, (3, h, w) in [0, 1].
+
+    Raises:
+        ElsfaceError: the file is no picture that can be read.
+    """
+    with TemporaryDirectory() as folder:
+        # Under its own name, so that an error names the file that the reader knows.
+        path = Path(folder, Path(name).name)
+        path.write_bytes(content)
+        try:
+            return read_image(path)
+        except ElsfaceError as error:
+            raise ElsfaceError(str(error).replace(str(path), path.name)) from error
+
+
 def uploaded_face(name: str, content: bytes) -> tuple[Tensor, str]:
     """The largest face of an uploaded picture, and where it comes from in words.
 
@@ -118,18 +134,11 @@ def uploaded_face(name: str, content: bytes) -> tuple[Tensor, str]:
     Raises:
         ElsfaceError: the file is no picture that can be read.
     """
-    with TemporaryDirectory() as folder:
-        # Under its own name, so that an error names the file that the reader knows.
-        path = Path(folder, Path(name).name)
-        path.write_bytes(content)
-        try:
-            image = read_image(path)
-        except ElsfaceError as error:
-            raise ElsfaceError(str(error).replace(str(path), path.name)) from error
+    image = read_upload(name, content)
     found = find_faces(image)
     if found:
-        return quantize(crop_face(image, found[0])), f"{path.name}: the largest of {len(found)} found"
-    return center_crop(image, 128), f"{path.name}: no face found, so this is the middle of the picture"
+        return quantize(crop_face(image, found[0])), f"{Path(name).name}: the largest of {len(found)} found"
+    return center_crop(image, 128), f"{Path(name).name}: no face found, so this is the middle of the picture"
 
 
 def _add_uploads(value: dict[str, Any] | Sequence[dict[str, Any]], faces: dict[str, Tensor]) -> str:
