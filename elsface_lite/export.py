@@ -1,0 +1,197 @@
+"""The network for another runtime: ONNX files for any batch and any size, checked against PyTorch before they appear.
+
+Needs the extra `onnx`: pip install "elsface-lite[onnx]".
+"""
+
+import json
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+import torch
+from torch import Tensor, nn
+
+from .data import load_faces
+from .degradation import downscale, quantize
+from .errors import ElsfaceError
+from .faces import HR_SIZE
+from .files import whole_file
+from .metrics import psnr
+from .model import ELSFace, ELSFaceConfig
+from .sources import faces_in, orl_faces, portraits
+
+OPSET = 20
+TOLERANCE = 1e-4  # of the exported file, in units of [0, 1]
+INT8_LOSS = 0.1  # dB that a file of 8-bit integers may lose
+MISSING = 'this needs ONNX: pip install "elsface-lite[onnx]".'
+
+
+def _averaging(cells: int, size: int) -> Tensor:
+    """The matrix (cells, size) by which adaptive average pooling shrinks one side."""
+    cell, place = torch.arange(cells)[:, None], torch.arange(size)[None]
+    inside = (place >= cell * size // cells) & (place < ((cell + 1) * size + cells - 1) // cells)
+    return inside / inside.sum(1, keepdim=True)
+
+
+def _adaptive_average_pool(x: Tensor, cells: int) -> Tensor:
+    """F.adaptive_avg_pool2d as two matrix products; ONNX has no such pooling for sizes that are not known yet."""
+    height, width = x.shape[-2:]
+    return _averaging(cells, height) @ x @ _averaging(cells, width).T
+
+
+def export_onnx(model: ELSFace, path: str | os.PathLike[str]) -> float:
+    """Writes the network as ONNX, with dynamic batch, height and width, and its config inside.
+
+    Args:
+        model: any ELSFace; it is not changed.
+        path: the file, which appears only if it computes what the model does.
+
+    Returns:
+        The largest difference from PyTorch, of values in [0, 1], on two portraits at three sizes. With shifted windows
+        (depth 2 or more) the sides must be larger than a window.
+
+    Raises:
+        ElsfaceError: ONNX is not installed, the file cannot be written, or it differs by more than 1e-4.
+    """
+    try:
+        import onnx
+        import onnxscript  # noqa: F401 (PyTorch's exporter asks for it late, and with a traceback)
+    except ImportError as error:
+        raise ElsfaceError(MISSING) from error
+    lr = torch.rand(2, 3, 40, 48)  # not the sizes that pooling and windows take as they are: those would be baked in
+    sizes = {0: torch.export.Dim("batch"), 2: torch.export.Dim("height"), 3: torch.export.Dim("width")}
+    with (
+        torch.nn.attention.sdpa_kernel(torch.nn.attention.SDPBackend.MATH),
+        patch("elsface_lite.style.F.adaptive_avg_pool2d", _adaptive_average_pool),
+    ):
+        program = torch.onnx.export(
+            model.eval(), (lr,), dynamo=True, verbose=False, opset_version=OPSET, dynamic_shapes=(sizes,),
+            input_names=["lr"], output_names=["sr"],
+        )  # fmt: skip
+    proto = program.model_proto
+    onnx.helper.set_model_props(proto, {"elsface_lite": json.dumps(model.config.to_dict())})
+    with whole_file(path) as beside:
+        onnx.save(proto, beside)
+        difference = _difference(model, OnnxModel(beside))
+        if difference > TOLERANCE:
+            raise ElsfaceError(f"the exported network differs from PyTorch's by {difference:.1e}: nothing was written.")
+    return difference
+
+
+@torch.inference_mode()
+def _difference(model: ELSFace, exported: "OnnxModel") -> float:
+    """The largest difference on two portraits, whole, cropped to odd sides, and small."""
+    hr = torch.stack([picture[:, :HR_SIZE, 128 : 128 + HR_SIZE] for picture in portraits().values()])
+    lr = downscale(hr, 4)
+    faces = (lr, lr[:1, :, :31, :27], lr[..., :12, :16])
+    return max((model(face) - exported(face)).abs().max().item() for face in faces)
+
+
+def export_int8(model: ELSFace, path: str | os.PathLike[str], faces: Tensor) -> float:
+    """Writes the network as ONNX whose convolutions multiply 8-bit integers: a quarter of the size, and faster.
+
+    Args:
+        model: any ELSFace; it is not changed.
+        path: the file, which appears only if it restores the faces about as well as the model does.
+        faces: (n, 3, H, W), HR in [0, 1], from which the ranges of the features are learned: a hundred are enough.
+
+    Returns:
+        How much lower the mean PSNR on these faces is than the model's, in dB.
+
+    Raises:
+        ElsfaceError: see `export_onnx`; or the loss is above 0.1 dB.
+    """
+    with tempfile.TemporaryDirectory() as folder, whole_file(path) as beside:
+        exported, prepared = Path(folder, "float.onnx"), Path(folder, "prepared.onnx")
+        export_onnx(model, exported)
+        from onnxruntime.quantization import quantize_static
+        from onnxruntime.quantization.shape_inference import quant_pre_process
+
+        lr = downscale(faces, model.config.scale)
+        quant_pre_process(exported, prepared, skip_symbolic_shape=True)
+        quantize_static(prepared, beside, _Calibration(lr), per_channel=True, op_types_to_quantize=["Conv"])
+        restored = [_mean_psnr(network, lr, faces) for network in (model, OnnxModel(beside))]
+        loss = restored[0] - restored[1]
+        if loss > INT8_LOSS:
+            raise ElsfaceError(f"8-bit integers lose {loss:.2f} dB on these faces: nothing was written.")
+    return loss
+
+
+def calibration_faces(folder: str | os.PathLike[str] | None = None) -> Tensor:
+    """A hundred HR faces, spread over a folder (the ORL faces if None): (n, 3, 128, 128) in [0, 1].
+
+    Raises:
+        ElsfaceError: there is no such folder, or a picture cannot be read.
+    """
+    paths = orl_faces().paths if folder is None else faces_in(folder)
+    return load_faces(paths[:: max(1, len(paths) // 100)][:100], HR_SIZE).float() / 255
+
+
+def exported_name(weights: str | os.PathLike[str]) -> Path:
+    """Where the exported file of weights is looked for: name.onnx here, or beside a .safetensors file."""
+    path = Path(weights)
+    return path.with_suffix(".onnx") if path.suffix in (".safetensors", ".onnx") else Path(f"{path}.onnx")
+
+
+def load_exported(weights: str | os.PathLike[str]) -> "OnnxModel":
+    """The exported network of weights.
+
+    Raises:
+        ElsfaceError: it has not been exported, or see `OnnxModel`.
+    """
+    path = exported_name(weights)
+    if not path.is_file():
+        raise ElsfaceError(f"there is no {path}: write it first, by elsface-lite export --weights {weights} --to onnx.")
+    return OnnxModel(path)
+
+
+class _Calibration:
+    """What onnxruntime.quantization reads its examples from: a batch at each call, None at the end."""
+
+    def __init__(self, lr: Tensor) -> None:
+        self.batches = iter(lr.split(4))
+
+    def get_next(self) -> dict[str, Any] | None:
+        batch = next(self.batches, None)
+        return None if batch is None else {"lr": batch.numpy()}
+
+
+@torch.inference_mode()
+def _mean_psnr(network: nn.Module, lr: Tensor, hr: Tensor) -> float:
+    pairs = zip(lr.split(8), hr.split(8), strict=True)
+    return torch.cat([psnr(quantize(network(small)), large) for small, large in pairs]).mean().item()
+
+
+class OnnxModel(nn.Module):
+    """An exported network, run by ONNX Runtime: called like an ELSFace, with the same config.
+
+    Args:
+        path: a file of `export_onnx`.
+        threads: of the processor; as many as PyTorch uses if None.
+
+    Shape: (b, 3, h, w) RGB in [0, 1] -> (b, 3, scale h, scale w), not clamped, on the CPU.
+
+    Raises:
+        ElsfaceError: ONNX Runtime is not installed, or the file is none of ours.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], threads: int | None = None) -> None:
+        super().__init__()
+        try:
+            import onnxruntime
+        except ImportError as error:
+            raise ElsfaceError(MISSING) from error
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads or torch.get_num_threads()
+        try:
+            self.session: Any = onnxruntime.InferenceSession(Path(path), options, providers=["CPUExecutionProvider"])
+            facts = self.session.get_modelmeta().custom_metadata_map
+            self.config = ELSFaceConfig.from_dict(json.loads(facts["elsface_lite"]))
+        except Exception as error:  # the runtime's errors have no common class
+            raise ElsfaceError(f"{path} is no network that elsface-lite exported: export it again.") from error
+
+    def forward(self, lr: Tensor) -> Tensor:
+        (sr,) = self.session.run(None, {"lr": lr.cpu().numpy()})
+        return torch.from_numpy(sr)

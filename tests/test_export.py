@@ -1,0 +1,81 @@
+"""The exported network computes what PyTorch's does, for any batch and size, and the command line runs it."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from elsface_lite import ElsfaceError, downscale, load_pretrained, quantize, read_image, restore, write_png
+from elsface_lite.cli import main
+from elsface_lite.data import load_faces
+from elsface_lite.export import OnnxModel, export_int8, export_onnx, exported_name
+from elsface_lite.metrics import psnr
+from elsface_lite.model import ELSFace, ELSFaceConfig
+from elsface_lite.sources import orl_faces, portraits
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    """Holds lite-x4.onnx."""
+    pytest.importorskip("onnxruntime", reason='ONNX is not installed: pip install "elsface-lite[onnx]"')
+    folder = tmp_path_factory.mktemp("exported")
+    assert export_onnx(load_pretrained("lite-x4"), folder / "lite-x4.onnx") < 1e-5
+    return folder
+
+
+@pytest.mark.parametrize("size", [(1, 32, 32), (3, 24, 40), (2, 33, 31), (1, 8, 8), (1, 64, 50)])
+def test_equals_torch(folder, size):
+    batch, height, width = size
+    lr = torch.rand(batch, 3, height, width)
+    exported = OnnxModel(folder / "lite-x4.onnx")
+    with torch.inference_mode():
+        assert (exported(lr) - load_pretrained("lite-x4")(lr)).abs().max() < 1e-4
+    assert exported.config == load_pretrained("lite-x4").config
+
+
+def test_paper_and_shifted_windows(folder):
+    torch.manual_seed(0)
+    changes = dict(channels=12, heads=2, hfebs=1, hfeb_blocks=1, head_blocks=1, depth=2)
+    assert export_onnx(ELSFace(ELSFaceConfig.paper(**changes)), folder / "paper.onnx") < 1e-5
+
+
+def test_int8(folder):
+    faces = load_faces(orl_faces().paths[::20], 128).float() / 255
+    model = load_pretrained("lite-x4")
+    assert export_int8(model, folder / "int8.onnx", faces) < 0.1
+    assert (folder / "int8.onnx").stat().st_size < 0.4 * (folder / "lite-x4.onnx").stat().st_size
+    hr = portraits()["astronaut"][None, :, 30:158, 160:288]  # not one of the faces that it was made with
+    scores = [
+        psnr(quantize(network(downscale(hr, 4))), hr).item() for network in (model, OnnxModel(folder / "int8.onnx"))
+    ]
+    assert scores[1] > scores[0] - 0.2
+
+
+def test_restore_by_onnx(folder, tmp_path, monkeypatch, capsys):
+    write_png(portraits()["astronaut"], tmp_path / "astronaut.png")
+    monkeypatch.chdir(folder)
+    assert main(["restore", str(tmp_path / "astronaut.png"), "--runtime", "onnx", "--out", str(tmp_path / "out")]) == 0
+    expected = restore(tmp_path / "astronaut.png")[0].image
+    assert (read_image(tmp_path / "out" / "astronaut.png") - expected).abs().max() < 1.5 / 255
+
+    assert main(["restore", str(tmp_path / "astronaut.png"), "--runtime", "onnx", "--weights", "lite-x8"]) == 2
+    assert "elsface-lite export --weights lite-x8" in capsys.readouterr().err
+
+
+def test_a_wrong_result_is_not_written(folder, tmp_path, monkeypatch):
+    monkeypatch.setattr("elsface_lite.export._difference", lambda *_: 0.01)
+    with pytest.raises(ElsfaceError, match="nothing was written"):
+        export_onnx(ELSFace(ELSFaceConfig.lite(channels=8, heads=2, hfebs=1)), tmp_path / "wrong.onnx")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_bad_files(folder, tmp_path):
+    (tmp_path / "text.onnx").write_text("no network")
+    with pytest.raises(ElsfaceError, match="export it again"):
+        OnnxModel(tmp_path / "text.onnx")
+
+
+def test_names():
+    assert exported_name("lite-x4") == Path("lite-x4.onnx")
+    assert exported_name("runs/mine/best.safetensors") == Path("runs/mine/best.onnx")
+    assert exported_name("v1.2") == Path("v1.2.onnx")
