@@ -3,21 +3,38 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
+PEERS := $(VENV)/.installed_peers
 # In a container the user is often root, which Jupyter wants to be told.
 AS_ROOT := $(if $(filter 0,$(shell id -u)),--allow-root)
 
-.PHONY: lab test demo setup lock format clean
+.PHONY: lab test demo docs minutes bench-peers setup lock format clean
 
 lab: setup
 	$(BIN)/jupyter lab $(AS_ROOT) notebooks/00_start_here.ipynb
 
 # One thread in each of two processes: PyTorch's threads would fight over two cores.
-test: setup
+test: setup $(PEERS)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadscope --nbval-lax --nbval-current-env \
 	    --nbval-cell-timeout=300 --durations=15
 
 demo: setup
 	$(BIN)/elsface-lite demo --out demo
+
+# Into build/docs; --fresh-env, since an API reference built in parts warns of what it has described before.
+docs: setup
+	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going --fresh-env -c docs . build/docs
+	@echo "open build/docs/index.html"
+
+minutes: setup
+	$(BIN)/python docs/minutes.py
+
+# make bench-peers FACES=DIR PEOPLE=CSV
+bench-peers: setup $(PEERS)
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/peers.py --faces $(FACES) --people $(PEOPLE)
+
+$(PEERS): requirements-bench.txt $(INSTALLED)
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --require-hashes -r requirements-bench.txt
+	@touch $@
 
 setup: $(INSTALLED)
 
@@ -34,7 +51,7 @@ $(INSTALLED): pyproject.toml requirements.lock requirements-weights.txt
 
 # The newest versions that pyproject.toml allows, with hashes, for every platform.
 lock: setup
-	$(BIN)/uv pip compile pyproject.toml --quiet --upgrade --universal --python-version 3.11 --extra course --extra dev \
+	$(BIN)/uv pip compile pyproject.toml --quiet --upgrade --universal --python-version 3.11 --extra course --extra dev --extra onnx \
 	    --generate-hashes --no-header --no-annotate --output-file requirements.lock
 
 format: setup

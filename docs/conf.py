@@ -1,0 +1,51 @@
+"""The documentation site: the chapters and pages of this repository as they are, without a copy of any.
+
+`make docs` builds it without a network. The source folder is the repository itself, so that links and pictures are
+those that GitHub shows.
+"""
+
+import sys
+from pathlib import Path
+
+import elsface_lite
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+project = "elsface-lite"
+author = "The elsface-lite authors"
+release = elsface_lite.__version__
+extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "extension"]
+root_doc = "README"
+include_patterns = [
+    "*.md", "benchmarks/*.md", "data/*.md", "docs/*.md", "elsface_lite/weights/*.md", "figures/*.md",
+    "notebooks/[0-9][0-9]_*.ipynb",
+]  # fmt: skip
+exclude_patterns = [".*", "build", "dist", "runs", "restored", "demo"]
+
+nb_execution_mode = "off"
+nb_merge_streams = True
+nb_code_prompt_show = "Show the solution"
+nb_code_prompt_hide = "Hide the solution"
+myst_enable_extensions = ["dollarmath"]
+myst_heading_anchors = 3
+myst_heading_slug_func = "extension.jupyter_slug"
+# One line for arguments that are described together, as in "height, width: ...".
+napoleon_use_param = False
+napoleon_custom_sections = [("Attributes", "params_style")]
+default_role = "literal"
+autodoc_inherit_docstrings = False
+autodoc_member_order = "bysource"
+autodoc_typehints_format = "short"
+# A name that both pages of the reference describe is found on either.
+suppress_warnings = ["ref.python"]
+maximum_signature_line_length = 80
+python_use_unqualified_type_names = True
+
+html_theme = "furo"
+pygments_dark_style = "monokai"
+html_title = "elsface-lite"
+html_static_path = ["_static"]
+html_css_files = ["site.css"]
+html_copy_source = False
+html_domain_indices = False
+html_math_renderer = "mathml"

@@ -1,0 +1,130 @@
+"""What Sphinx is taught for this site: contents, mathematics without a script, links from names to the reference."""
+
+import re
+import shutil
+from pathlib import Path
+from typing import Any
+
+import latex2mathml.converter
+from docutils import nodes
+from sphinx.application import Sphinx
+from sphinx.util.nodes import make_refnode
+
+UNKNOWN_TO_CONVERTER = {r"\big\lVert": "‖", r"\big\rVert": "‖", r"\arg": r"\operatorname{arg}"}
+CONTENTS = """
+```{toctree}
+:hidden:
+:caption: Chapters
+:glob:
+
+notebooks/*
+```
+
+```{toctree}
+:hidden:
+:caption: Around the course
+
+docs/glossary
+docs/paper_to_code
+docs/troubleshooting
+docs/minutes
+docs/gallery
+```
+
+```{toctree}
+:hidden:
+:caption: The module
+
+docs/api
+docs/files
+elsface_lite/weights/lite-x4
+elsface_lite/weights/lite-x8
+```
+
+```{toctree}
+:hidden:
+:caption: The project
+
+The faces <data/README>
+The diagrams <figures/README>
+CONTRIBUTING
+CHANGELOG
+```
+"""
+
+
+def jupyter_slug(title: str) -> str:
+    """The anchor of a heading as JupyterLab makes it, which is what the chapters link to."""
+    return title.replace(" ", "-")
+
+
+def add_contents(app: Sphinx, name: str, text: list[str]) -> None:
+    """Makes the README the front page; it does not carry the table of contents, which GitHub would show as code."""
+    if name == app.config.root_doc:
+        text[0] += CONTENTS
+
+
+def drop_remote_pictures(app: Sphinx, doctree: nodes.document) -> None:
+    """Puts the words of the Colab badge in place of its picture, which is not there without a network."""
+    for image in list(doctree.findall(nodes.image)):
+        if image["uri"].startswith("http"):
+            image.replace_self(nodes.Text(image["alt"]))
+
+
+def link_names(app: Sphinx, doctree: nodes.document, name: str) -> None:
+    """Links names in the text, such as `style.modulate`, to the API reference."""
+    documented = app.env.domains.python_domain.objects
+    for literal in list(doctree.findall(nodes.literal)):
+        found = documented.get(f"elsface_lite.{literal.astext().removeprefix('elsface_lite.').removesuffix('()')}")
+        if found and found.objtype != "module" and not isinstance(literal.parent, nodes.reference):
+            link = make_refnode(app.builder, name, found.docname, found.node_id, literal.deepcopy())
+            literal.replace_self(link)
+
+
+def plain_text(app: Sphinx, kind: str, name: str, value: Any, options: Any, lines: list[str]) -> None:
+    """Keeps |x| and x * y in our docstrings, which are no reStructuredText, from being read as that."""
+    for number, line in enumerate(lines):
+        parts = line.split("`")
+        parts[::2] = [re.sub(r"([|*])", r"\\\1", part) for part in parts[::2]]
+        lines[number] = "`".join(parts)
+
+
+def skip_aliases(app: Sphinx, kind: str, name: str, value: Any, skip: bool, options: Any) -> bool | None:
+    """Leaves out what Python itself writes about the fields of a named tuple; our docstring describes them."""
+    return True if (value.__doc__ or "").startswith("Alias for field number") else None
+
+
+def add_index(app: Sphinx, error: Exception | None) -> None:
+    """The front page under the name that web servers look for."""
+    if error is None and app.builder.name == "html":
+        shutil.copy(Path(app.outdir) / "README.html", Path(app.outdir) / "index.html")
+
+
+def mathml(node: nodes.math | nodes.math_block, display: str) -> str:
+    latex = node.astext()
+    for command, known in UNKNOWN_TO_CONVERTER.items():
+        latex = latex.replace(command, known)
+    return latex2mathml.converter.convert(latex, display=display)
+
+
+def inline_math(page: Any, node: nodes.math) -> None:
+    """Writes a formula as MathML, which browsers draw without a script."""
+    page.body.append(mathml(node, "inline"))
+    raise nodes.SkipNode
+
+
+def display_math(page: Any, node: nodes.math_block) -> None:
+    """Writes a formula on lines of its own; a wide one scrolls by itself."""
+    page.body.append(f'<div class="formula">{mathml(node, "block")}</div>')
+    raise nodes.SkipNode
+
+
+def setup(app: Sphinx) -> dict[str, bool]:
+    app.add_html_math_renderer("mathml", (inline_math, None), (display_math, None))
+    app.connect("source-read", add_contents)
+    app.connect("doctree-read", drop_remote_pictures)
+    app.connect("autodoc-process-docstring", plain_text, priority=400)  # before napoleon makes markup of it
+    app.connect("autodoc-skip-member", skip_aliases)
+    app.connect("doctree-resolved", link_names)
+    app.connect("build-finished", add_index)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,0 +1,94 @@
+"""Draws the gallery of restored faces, good and bad ones, from pictures that may be shown: `python docs/gallery.py`.
+
+Writes gallery/*.webp and gallery.csv, which gallery.md shows.
+"""
+
+import csv
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from skimage.data import chelsea
+from torch import Tensor
+
+from elsface_lite import ELSFace, crop_face, downscale, find_faces, load_pretrained, restore, upscale
+from elsface_lite.data import load_face
+from elsface_lite.files import whole_file
+from elsface_lite.metrics import psnr, ssim
+from elsface_lite.plots import draw_images
+from elsface_lite.sources import orl_faces, portraits
+from elsface_lite.widgets import distort
+
+FOLDER = Path(__file__).parent
+SIZE = 128
+ORL_PEOPLE = (2, 9, 17, 26, 33, 39)  # of the 40, the first picture of each; not chosen by how well they come out
+SPOILT = {"blur, σ 1": {"blur": 1}, "noise, σ 0.1": {"noise": 0.1}, "JPEG, quality 20": {"quality": 20}}
+Row = tuple[str, Tensor, Tensor]  # what it shows, LR (3, h, w), HR (3, scale h, scale w)
+
+
+def people(scale: int) -> list[Row]:
+    """The two portraits, as the finder of faces cuts them out."""
+    found = [(name, crop_face(image, find_faces(image)[0], SIZE)) for name, image in portraits().items()]
+    return [(name.replace("_", " "), downscale(hr[None], scale)[0], hr) for name, hr in found]
+
+
+def orl(scale: int) -> list[Row]:
+    """Grey faces of people who are in no training set of ours."""
+    faces = orl_faces()
+    chosen = [faces.identities.index(f"s{number}") for number in ORL_PEOPLE]
+    found = [(faces.identities[i], load_face(faces.paths[i], SIZE).float() / 255) for i in chosen]
+    return [(f"ORL {name}", downscale(hr[None], scale)[0], hr) for name, hr in found]
+
+
+def spoilt(scale: int) -> list[Row]:
+    """The astronaut's LR face after what cameras and programs do to small pictures."""
+    _, lr, hr = people(scale)[0]
+    return [(name, distort(lr[None], **what)[0], hr) for name, what in SPOILT.items()]
+
+
+def turned(scale: int) -> list[Row]:
+    """LR faces that stand as no face of the training set does, and one that is of no person."""
+    _, lr, hr = people(scale)[1]
+    cat = torch.from_numpy(chelsea()[10:266, 90:346].copy()).permute(2, 0, 1)[None].float() / 255
+    cat = downscale(cat, 2)
+    rows = [(f"turned by {90 * turns}°", lr.rot90(turns, (1, 2)), hr.rot90(turns, (1, 2))) for turns in (1, 2)]
+    return [*rows, ("a cat", downscale(cat, scale)[0], cat[0])]
+
+
+def draw(name: str, rows: Sequence[Row], model: ELSFace) -> list[dict[str, str]]:
+    """Writes one picture, a row for each face, and returns the rows of the table."""
+    images, titles, table = [], [], []
+    for what, lr, hr in rows:
+        bicubic = upscale(lr[None], model.config.scale)[0]
+        sr = restore(lr, weights=model, lr=True)[0].image
+        images += [lr, bicubic, sr, hr]
+        titles += [f"{what}, {lr.shape[-1]}×{lr.shape[-2]}", "bicubic", "restored", "HR"]
+        scores = {
+            f"{metric.__name__.upper()} {kind}": f"{metric(image[None], hr[None]).item():{form}}"
+            for metric, form in ((psnr, ".2f"), (ssim, ".3f"))
+            for kind, image in (("bicubic", bicubic), ("restored", sr))
+        }
+        table.append({"picture": name, "face": what, **scores})
+    with whole_file(FOLDER / "gallery" / f"{name}.webp") as beside:
+        draw_images(images, titles, columns=4, inches=1.8).savefig(
+            beside, dpi=150, facecolor="white", pil_kwargs={"quality": 80}
+        )
+    return table
+
+
+def main() -> None:
+    table = []
+    for weights in ("lite-x4", "lite-x8"):
+        model = load_pretrained(weights)
+        table += draw(f"people-{weights}", people(model.config.scale), model)
+    model = load_pretrained("lite-x4")
+    for rows in (orl, spoilt, turned):
+        table += draw(rows.__name__, rows(model.config.scale), model)
+    with whole_file(FOLDER / "gallery.csv") as beside, beside.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, table[0])
+        writer.writeheader()
+        writer.writerows(table)
+
+
+if __name__ == "__main__":
+    main()

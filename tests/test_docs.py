@@ -1,0 +1,252 @@
+"""The pages of docs/ agree with chapters and module, and the site that is built of them is whole without a network."""
+
+import csv
+import importlib
+import json
+import re
+import subprocess
+import sys
+from functools import cache
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+import pytest
+from bs4 import BeautifulSoup, Tag
+from conftest import ROOT
+from test_notebooks import BUILT, NOTEBOOKS, cells, source, tags
+
+import elsface_lite
+
+DOCS = ROOT / "docs"
+CHAPTERS = {path.stem[:2]: path for path in NOTEBOOKS}
+
+
+def page(name: str) -> str:
+    return (DOCS / f"{name}.md").read_text(encoding="utf-8")
+
+
+def rows(text: str) -> list[list[str]]:
+    """The cells of every row of every Markdown table, heads and rules left out."""
+    lines = [line for line in text.splitlines() if line.startswith("|")]
+    bodies = [line for line, after in zip(lines, [*lines[1:], ""], strict=True) if "---" not in line + after]
+    return [[cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]] for line in bodies]
+
+
+def words(cell: str) -> list[str]:
+    """The words that one row explains: `MSE, PSNR` are two, and what a bracket adds is no part of a word."""
+    return re.sub(r" \(.*?\)", "", cell).casefold().split(", ")
+
+
+def words_of_chapter(path: Path) -> list[str]:
+    """From the table below "Words of this chapter"."""
+    (text,) = (source(cell) for cell in cells(path) if "### Words of this chapter" in source(cell))
+    table = text.split("### Words of this chapter")[1].split("\n### ")[0]
+    return [word for cell, *_ in rows(table) for word in words(cell)]
+
+
+def chapter_of(cell: str) -> str:
+    """The number of the chapter that a cell links to."""
+    number, file = re.fullmatch(r"\[(\d\d)\]\(\.\./notebooks/(.*)\)", cell).groups()
+    assert CHAPTERS[number].name == file, f"{cell} links to another chapter than it says"
+    return number
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_glossary_has_every_word_of_the_chapter(path):
+    """With a link to this chapter or an earlier one, which introduced it."""
+    explained = {(word, chapter_of(link)) for cell, _, link in rows(page("glossary")) for word in words(cell)}
+    found = words_of_chapter(path)
+    assert found
+    for word in found:
+        assert any((word, number) in explained for number in CHAPTERS if number <= path.stem[:2]), word
+
+
+def test_glossary_is_sorted_and_exact():
+    entries = rows(page("glossary"))
+    names = [cell for cell, *_ in entries]
+    assert names == sorted(names, key=str.casefold)
+    assert len(set(names)) == len(names) > 60
+    for name, meaning, _ in entries:
+        assert meaning[0].isupper() or meaning[0] == "$", name
+        assert re.fullmatch(r"[^.]*(\d\.\d[^.]*)?\.", meaning), f"{name} is not explained in one sentence"
+
+
+def test_paper_map_names_what_exists():
+    """Every name of the column `ours`, in the file that the linked chapter builds."""
+    found = rows(page("paper_to_code"))
+    assert len(found) > 30
+    for _, ours, link, *_ in found:
+        chapter = chapter_of(link)
+        names = re.findall(r"`([\w.]+)`", ours)
+        assert names
+        for name in names:
+            file, *path = name.split(".")
+            value = importlib.import_module(f"elsface_lite.{file}")
+            for part in path:
+                value = getattr(value, part)
+            builders = {number for number, files in BUILT.items() if file in files}
+            assert not builders or chapter in builders, f"{name} is not built in chapter {chapter}"
+
+
+def test_paper_map_has_every_file_that_a_chapter_builds():
+    text = page("paper_to_code")
+    files = set().union(*BUILT.values()) - {"frequency"}  # the one that serves no part of the paper
+    assert all(f"`{file}." in text for file in files), [file for file in files if f"`{file}." not in text]
+
+
+def test_troubleshooting_quotes_real_errors():
+    """The words of each message, between what … stands for, occur in one message of the module."""
+    code = "\n".join(path.read_text(encoding="utf-8") for path in (ROOT / "elsface_lite").rglob("*.py"))
+    code = re.sub(r'"\n\s*f?"', "", code)  # a string that goes on in the next line
+    _, errors = page("troubleshooting").split("## What the errors mean")
+    messages = [message for message, _ in rows(errors)]
+    assert len(messages) > 40
+    for message in messages:
+        for part in message.strip("`").split("…"):
+            part = part.strip(" ()`")
+            assert part in code, f"{message}: no error says {part!r}"
+
+
+def test_gallery_shows_small_pictures_with_alt_text():
+    pictures = re.findall(r"!\[(.*?)\]\((.*?)\)", page("gallery"))
+    assert {file for _, file in pictures} == {f"gallery/{path.name}" for path in (DOCS / "gallery").iterdir()}
+    assert all(len(alt) > 60 for alt, _ in pictures)
+    assert sum((DOCS / file).stat().st_size for _, file in pictures) < 1_500_000
+
+
+def test_gallery_says_what_was_measured():
+    """What its text claims of the shipped weights: good on clean faces, worse than bicubic on spoilt ones."""
+    with (DOCS / "gallery.csv").open(encoding="utf-8") as file:
+        table = list(csv.DictReader(file))
+    gains = {row["face"]: float(row["PSNR restored"]) - float(row["PSNR bicubic"]) for row in reversed(table)}
+    assert all(gains[row["face"]] > 1 for row in table if row["picture"] in ("orl", "people-lite-x4"))
+    assert gains["noise, σ 0.1"] < 0 and gains["JPEG, quality 20"] < 0
+    assert 0 < gains["a cat"] < gains["turned by 180°"] < gains["grace hopper"]
+
+
+def test_minutes_are_of_chapters():
+    with (DOCS / "minutes.csv").open(encoding="utf-8") as file:
+        measured = {row["chapter"]: row for row in csv.DictReader(file)}
+    titles = {source(cells(path)[0]).splitlines()[0].removeprefix("# ") for path in NOTEBOOKS}
+    assert measured.keys() == titles, "run `make minutes`"
+    for row in measured.values():
+        assert float(row["processor seconds"]) > 0 and 200 < float(row["peak memory, MB"]) < 16_000
+        assert row["machine"] and int(row["threads"]) > 0
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory) -> Path:
+    """The site, built as `make docs` does."""
+    out = tmp_path_factory.mktemp("site")
+    command = ["-m", "sphinx", "--quiet", "--fail-on-warning", "--keep-going", "-c", DOCS, ROOT, out]
+    built = subprocess.run([sys.executable, *map(str, command)], capture_output=True, text=True, cwd=ROOT)
+    assert built.returncode == 0, built.stderr
+    return out
+
+
+@cache
+def parsed(path: Path) -> BeautifulSoup:
+    return BeautifulSoup(path.read_text(encoding="utf-8"), "html.parser")
+
+
+@cache
+def places(path: Path) -> set[str]:
+    """What a link can lead to within a page."""
+    return {tag["id"] for tag in parsed(path).find_all(id=True)}
+
+
+def pages(site: Path) -> list[Path]:
+    return sorted(site.rglob("*.html"))
+
+
+def addresses(path: Path) -> list[tuple[Tag, str]]:
+    """Whatever a page names: links, pictures, scripts, style sheets."""
+    found = parsed(path).find_all(["a", "img", "script", "link", "source", "iframe"])
+    return [(tag, tag[name]) for tag in found for name in ("href", "src", "srcset") if tag.has_attr(name)]
+
+
+def test_site_loads_nothing_from_elsewhere(site):
+    """Links may lead away; pictures, scripts and style sheets are in the folder."""
+    for path in pages(site):
+        for tag, address in addresses(path):
+            if tag.name != "a" and not address.startswith("data:"):
+                assert not urlsplit(address).netloc, f"{path.name}: {str(tag)[:200]}"
+    for sheet in [*site.rglob("*.css"), *site.rglob("*.js")]:
+        text = sheet.read_text(encoding="utf-8")
+        assert not re.search(r"(?:url\(|@import |import\(|\.src ?= ?)[\"']?(?:https?:)?//", text), sheet.name
+
+
+def test_site_has_no_broken_link(site):
+    checked = 0
+    for path in pages(site):
+        for _, address in addresses(path):
+            parts = urlsplit(address)
+            if parts.scheme or address == "#":
+                continue
+            target = (path.parent / unquote(parts.path)).resolve() if parts.path else path
+            assert target.is_file(), f"{path.name} links to {address}"
+            if parts.fragment and target.suffix == ".html":
+                assert unquote(parts.fragment) in places(target), f"{path.name}: no place {address}"
+            checked += 1
+    assert checked > 1000
+
+
+def test_site_pictures_have_alt_text(site):
+    for path in pages(site):
+        for image in parsed(path).find_all("img"):
+            assert len(image.get("alt", "")) >= 20, f"{path.name}: {str(image)[:200]}"
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_site_shows_the_chapter_as_it_was_committed(site, path):
+    """Its outputs, its pictures, its solutions folded; nothing was executed, and no widget is a line of text."""
+    shown = parsed(site / "notebooks" / f"{path.stem}.html").find("article")
+    outputs = [output for cell in cells(path) for output in cell.get("outputs", [])]
+    text = shown.get_text()
+    printed = [line for output in outputs for line in "".join(output.get("text", "")).splitlines() if line.strip()]
+    assert printed
+    assert all(line.strip() in text for line in printed)
+    drawn = sum("".join(output.get("data", {}).get("text/html", "")).count("<img") for output in outputs)
+    assert len(shown.select(".cell_output img")) == drawn > 0
+    solutions = [cell for cell in cells(path) if "solution" in tags(cell)]
+    folded = shown.select("details:not([open])")
+    assert len([fold for fold in folded if "Show the solution" in fold.get_text()]) == len(solutions)
+    assert not re.search(r"VBox\(|HBox\(|<IPython", text)
+
+
+def test_site_mathematics_needs_no_script(site):
+    formulas = [formula for path in pages(site) for formula in parsed(path).find_all("math")]
+    assert len(formulas) > 300
+    unknown = {formula.get_text() for formula in formulas if "\\" in formula.get_text()}
+    assert not unknown, f"commands that latex2mathml does not know: {unknown}"
+
+
+def test_site_documents_every_public_name(site):
+    api = parsed(site / "docs" / "api.html")
+    assert not [name for name in elsface_lite.__all__ if not api.find(id=f"elsface_lite.{name}")]
+    headings = {str(heading.contents[0]) for heading in parsed(site / "docs" / "files.html").find_all("h3")}
+    modules = {path.name for path in (ROOT / "elsface_lite").glob("[!_]*.py")}
+    assert modules <= headings, f"not in docs/files.md: {modules - headings}"
+
+
+def test_site_names_lead_to_the_reference(site):
+    """The names of the map are links."""
+    links = parsed(site / "docs" / "paper_to_code.html").select("article a[href*='files.html#elsface_lite.']")
+    names = {name for _, ours, *_ in rows(page("paper_to_code")) for name in re.findall(r"`([\w.]+)`", ours)}
+    assert names - {"restore.restore"} <= {link.get_text() for link in links}
+
+
+def test_site_can_be_searched(site):
+    """The index loads as a script, so that it works without a server; it finds words of chapters, pages and names."""
+    text = (site / "searchindex.js").read_text(encoding="utf-8")
+    index = json.loads(re.fullmatch(r"Search\.setIndex\((.*)\)", text, re.DOTALL)[1])
+    documents = index["docnames"]
+
+    def found(word: str) -> list[str]:
+        numbers = index["terms"][word]
+        return [documents[number] for number in (numbers if isinstance(numbers, list) else [numbers])]
+
+    assert "notebooks/01_faces_and_frequencies" in found("nyquist")
+    assert "docs/glossary" in found("bootstrap")
+    assert {f"notebooks/{path.stem}" for path in NOTEBOOKS} <= set(documents)
+    assert "SharpLoss" in {entry[-1] for entry in index["objects"]["elsface_lite.losses"]}
