@@ -7,7 +7,7 @@ PEERS := $(VENV)/.installed_peers
 # In a container the user is often root, which Jupyter wants to be told.
 AS_ROOT := $(if $(filter 0,$(shell id -u)),--allow-root)
 
-.PHONY: lab test demo docs minutes bench-peers setup lock format clean
+.PHONY: lab test demo docs minutes ablations bench-peers setup lock format clean
 
 lab: setup
 	$(BIN)/jupyter lab $(AS_ROOT) notebooks/00_start_here.ipynb
@@ -28,7 +28,10 @@ docs: setup
 minutes: setup
 	$(BIN)/python docs/minutes.py
 
-# make bench-peers FACES=DIR PEOPLE=CSV
+# make ablations FACES=DIR PEOPLE=CSV, and the same for bench-peers. What is finished is not done again.
+ablations: setup
+	OMP_NUM_THREADS=1 $(BIN)/python data/experiments.py ablations --faces $(FACES) --people $(PEOPLE)
+
 bench-peers: setup $(PEERS)
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/peers.py --faces $(FACES) --people $(PEOPLE)
 

@@ -74,6 +74,25 @@ EXPERIMENTS = {
             )
         ]
     ),
+    "ablations": Experiment(
+        [
+            {"train.shift": 0} | line
+            for line in (
+                {},
+                model(style="none"),
+                model(hfebs=0, hfeb_skip=False),
+                model(cnn_recursions=1),
+                model(rstb_recursions=3),
+                model(streams="cnn", hfebs=0, hfeb_skip=False),
+                model(streams="transformer"),
+                model(depth=2),  # the second layer shifts its windows
+                model(transformer_skip=False, hfeb_skip=False),
+                model(bicubic_skip=False),
+                {"train.sharp_weight": 0.0},
+            )
+        ],
+        seeds=(0, 1),
+    ),
 }
 
 

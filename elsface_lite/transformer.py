@@ -134,7 +134,7 @@ class SwinLayer(nn.Module):
 
 
 class RSTB(nn.Module):
-    """Residual Swin Transformer Block: x + conv3(Swin layers (x)) (SwinIR, equation 4).
+    """Residual Swin Transformer Block: x + conv3(Swin layers (x)) (SwinIR, section 3.2).
 
     Every second layer shifts its windows by half a window, so depth 1 never shifts.
 

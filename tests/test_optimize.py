@@ -1,0 +1,41 @@
+"""A network for inference only: the same faces within the stated bounds, and the original untouched."""
+
+import pytest
+import torch
+
+from elsface_lite import ELSFace, ELSFaceConfig, downscale, load_pretrained, quantize
+from elsface_lite.data import load_faces
+from elsface_lite.metrics import psnr
+from elsface_lite.optimize import optimize
+from elsface_lite.sources import orl_faces
+
+
+@pytest.fixture(scope="module")
+def hr() -> torch.Tensor:
+    return load_faces(orl_faces().paths[::50], 128).float() / 255
+
+
+@pytest.mark.parametrize("config", [ELSFaceConfig.paper(hfebs=1), ELSFaceConfig.lite(depth=2)], ids=["paper", "lite"])
+def test_float32_is_equal(config, hr):
+    torch.manual_seed(0)
+    model = ELSFace(config).eval()
+    torch.nn.init.normal_(model.upsample[-1].weight, std=0.1)
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    fast = optimize(model)
+    lr = downscale(hr[:2], 4)
+    with torch.inference_mode():
+        assert (fast(lr) - model(lr)).abs().max() < 1e-5
+        assert (fast(lr[..., :21, :30]) - model(lr[..., :21, :30])).abs().max() < 1e-5
+    assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())
+    assert not any(parameter.requires_grad for parameter in fast.parameters())
+
+
+@pytest.mark.parametrize("weights", ["lite-x4", "lite-x8"])
+def test_bfloat16_keeps_psnr(weights, hr):
+    model = load_pretrained(weights)
+    fast = optimize(model, torch.bfloat16)
+    lr = downscale(hr, model.config.scale)
+    with torch.inference_mode():
+        whole, rounded = (psnr(quantize(network(lr)), hr).mean() for network in (model, fast))
+        assert fast(lr[:1]).dtype == torch.float32
+    assert abs(whole - rounded) < 0.02
