@@ -3,8 +3,10 @@
 import os
 import tempfile
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from itertools import zip_longest
 from pathlib import Path
 
 import torch
@@ -18,6 +20,7 @@ from .images import find_images, read_image, write_png
 from .weights import load_pretrained
 
 Picture = str | os.PathLike[str] | Tensor
+_Stage = Callable[[list["_Task"]], None]
 
 LR_SIDES = (8, 512)  # of an LR face: from that of x16 to what still fits into memory
 BATCH_PIXELS = 128 * 32 * 32  # LR pixels that go through the network at a time
@@ -102,14 +105,42 @@ def restore(
     output = _Output(out, tasks) if out is not None else None
     # LR faces go through by the batch. A photograph has a batch of its own, since only one fits into any memory.
     step = batch_size if lr else 1
+    chunks = [tasks[start : start + step] for start in range(0, len(tasks), step)]
     with tqdm(total=len(tasks), unit="picture", disable=None) as bar:
-        for start in range(0, len(tasks), step):
-            chunk = tasks[start : start + step]
-            work.run(chunk)
+
+        def finish(chunk: list[_Task]) -> None:
             for task in chunk:
                 task.finish(output)
             bar.update(len(chunk))
+
+        if lr:
+            _overlapped(chunks, work.read, work.restore, finish)
+        else:
+            for chunk in chunks:
+                work.read(chunk)
+                work.restore(chunk)
+                finish(chunk)
     return [task.result for task in tasks]
+
+
+def _overlapped(chunks: list[list["_Task"]], read: _Stage, restore: _Stage, finish: _Stage) -> None:
+    """All three stages for every chunk; the next one is read, and the last one finished, beside the network.
+
+    At most three chunks are in memory. Decoding, encoding and the network leave Python to other threads.
+    """
+    with ThreadPoolExecutor(2) as pool:
+        ahead = [pool.submit(read, chunk) for chunk in chunks[:1]]
+        behind: list[Future] = []
+        for chunk, following in zip_longest(chunks, chunks[1:]):
+            ahead.pop().result()
+            if following:
+                ahead.append(pool.submit(read, following))
+            restore(chunk)
+            for finished in behind:
+                finished.result()
+            behind = [pool.submit(finish, chunk)]
+        for finished in behind:
+            finished.result()
 
 
 def _sources(inputs: Picture | Iterable[Picture]) -> Iterator[tuple[str, Tensor | Path | ElsfaceError]]:
@@ -169,16 +200,15 @@ class _Work:
     def __init__(self, model: nn.Module, lr: bool, paste: bool, size: int | None, batch_size: int) -> None:
         self.model, self.lr, self.paste, self.size, self.batch_size = model, lr, paste, size, batch_size
 
-    def run(self, tasks: list[_Task]) -> None:
-        """Reads, restores and pastes; a task that fails keeps its error."""
+    def read(self, tasks: list[_Task]) -> None:
+        """Reads pictures and makes LR faces of them; a task that fails keeps its error."""
         for task in tasks:
             try:
-                self.read(task)
+                self.read_one(task)
             except ElsfaceError as error:
                 task.fail(error)
-        self.restore([task for task in tasks if task.faces])
 
-    def read(self, task: _Task) -> None:
+    def read_one(self, task: _Task) -> None:
         """Makes LR faces of a picture."""
         if isinstance(task.picture, ElsfaceError):
             raise task.picture
@@ -217,6 +247,7 @@ class _Work:
 
     def restore(self, tasks: list[_Task]) -> None:
         """Fills the results. Where the tasks together are too much for the memory, each half of them may not be."""
+        tasks = [task for task in tasks if task.faces]
         try:
             images = iter(_super_resolve([face for task in tasks for face in task.faces], self.model, self.batch_size))
             for task in tasks:

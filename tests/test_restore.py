@@ -301,3 +301,22 @@ def test_memory_stays_flat_over_a_folder(
     results = restore(tmp_path / "in", weights=model, lr=lr, batch_size=4, out=tmp_path / "out")
     assert all(result.error is None and not result.images for result in results)
     assert most <= (5 if lr else 2)
+
+
+def test_nothing_to_do():
+    assert restore([], lr=True) == [] and restore([]) == []
+
+
+def test_lr_faces_come_in_order_while_stages_overlap(tmp_path):
+    """More chunks than the pipeline holds, one of them all broken, the last one short."""
+    faces = [torch.full((3, 8, 8), value / 20) for value in range(11)]
+    for number, face in enumerate(faces):
+        write_png(face, tmp_path / "in" / f"{number:02d}.png")
+    for number in (4, 5):
+        (tmp_path / "in" / f"{number:02d}.png").write_bytes(b"broken")
+    results = restore(tmp_path / "in", lr=True, batch_size=2, out=tmp_path / "out")
+    assert [bool(result.error) for result in results] == [number in (4, 5) for number in range(11)]
+    for number, result in enumerate(results):
+        if not result.error:
+            assert result.files == [tmp_path / "out" / f"{number:02d}.png"]
+            assert read_image(result.files[0]).mean().item() == pytest.approx(number / 20, abs=0.02)
