@@ -7,10 +7,12 @@ PEERS := $(VENV)/.installed_peers
 # In a container the user is often root, which Jupyter wants to be told.
 AS_ROOT := $(if $(filter 0,$(shell id -u)),--allow-root)
 
-.PHONY: lab test demo docs minutes ablations bench-peers setup lock format clean
+.PHONY: lab test demo docs coverage audit minutes ablations bench-peers setup lock format clean
 
+# Reachable from this machine only, with a token, and without JupyterLab's own look for news and updates.
 lab: setup
-	$(BIN)/jupyter lab $(AS_ROOT) notebooks/00_start_here.ipynb
+	$(BIN)/jupyter lab $(AS_ROOT) --ip=127.0.0.1 --LabApp.news_url=None \
+	    --LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate notebooks/00_start_here.ipynb
 
 # One thread in each of two processes: PyTorch's threads would fight over two cores.
 test: setup $(PEERS)
@@ -24,6 +26,19 @@ demo: setup
 docs: setup
 	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going --fresh-env -c docs . build/docs
 	@echo "open build/docs/index.html"
+
+# Branches of the package that the tests take; fails below 90 %, and names the lines that are left.
+coverage: setup $(PEERS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadscope tests --ignore=tests/test_browser.py \
+	    --ignore=tests/test_docs.py --cov --cov-report=term-missing
+
+# Known vulnerabilities of what is pinned, from osv.dev. pip-audit is no part of the lock: nothing else needs it.
+audit: setup
+	@$(BIN)/uv tool run --quiet pip-audit@2.10.1 --vulnerability-service=osv --disable-pip --require-hashes --no-deps \
+	    --progress-spinner=off -r requirements.lock -r requirements-weights.txt -r requirements-bench.txt \
+	    > $(VENV)/audit.txt 2>&1 && failed=0 || failed=$$?; \
+	if grep -q -e "known vulnerability" -e "known vulnerabilities" $(VENV)/audit.txt; then cat $(VENV)/audit.txt; exit $$failed; \
+	else echo "The audit could not reach osv.dev: nothing was checked (see $(VENV)/audit.txt)."; fi
 
 minutes: setup
 	$(BIN)/python docs/minutes.py

@@ -48,6 +48,7 @@ elsface_lite/weights/lite-x8
 The faces <data/README>
 The diagrams <figures/README>
 CONTRIBUTING
+SECURITY
 CHANGELOG
 ```
 """

@@ -1,6 +1,7 @@
 """The command `elsface-lite`. A subcommand is one function that adds its parser and one that runs it."""
 
 import argparse
+import io
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,6 +20,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         The exit code: 0; 2 if something failed, with one line for each on stderr; 130 if it was interrupted.
     """
+    if isinstance(sys.stdout, io.TextIOWrapper):  # a file's name may hold what the terminal cannot write
+        sys.stdout.reconfigure(errors="backslashreplace")
     words = list(sys.argv[1:] if argv is None else argv)
     args = _parser(words[:1]).parse_args(words)
     try:

@@ -18,7 +18,7 @@ from .data import FacePairs, split_by_person
 from .degradation import downscale, upscale
 from .errors import ElsfaceError
 from .files import whole_file
-from .images import find_images, read_image, write_png
+from .images import find_images, is_folder, read_image, write_png
 from .metrics import DEFAULT_METRICS, IMAGE_METRICS, SET_METRICS, Evaluator, Row
 from .sources import people_of
 
@@ -84,7 +84,7 @@ class RestoredFaces:
 
     def __init__(self, network: nn.Module, faces: Sequence[Path], scale: int) -> None:
         self.pairs = FacePairs(faces, scale)
-        self.names = [path.stem for path in self.pairs.paths]
+        self.names = [Path(path).stem for path in self.pairs.paths]
         self.notes: list[str] = []
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self.network = network.eval().to(self.device)
@@ -112,7 +112,7 @@ def by_stem(folder: str | Path) -> dict[str, Path]:
     Raises:
         ElsfaceError: it has none, or two of one stem.
     """
-    if not Path(folder).is_dir():
+    if not is_folder(folder):
         raise ElsfaceError(f"there is no folder {folder}: give a folder of pictures.")
     files: dict[str, Path] = {}
     for file in find_images([folder]):
@@ -223,7 +223,7 @@ def _json(value: Any) -> Any:
 class Chosen(NamedTuple):
     """A face of the contact sheet: its number, and why it is there."""
 
-    index: int
+    index: int  # type: ignore[assignment]
     label: str
 
 

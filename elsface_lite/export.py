@@ -3,6 +3,7 @@
 Needs the extra `onnx`: pip install "elsface-lite[onnx]".
 """
 
+import hashlib
 import json
 import os
 import tempfile
@@ -56,7 +57,7 @@ def export_onnx(model: ELSFace, path: str | os.PathLike[str]) -> float:
         ElsfaceError: ONNX is not installed, the file cannot be written, or it differs by more than 1e-4.
     """
     try:
-        import onnx
+        import onnx  # noqa: F401
         import onnxscript  # noqa: F401 (PyTorch's exporter asks for it late, and with a traceback)
     except ImportError as error:
         raise ElsfaceError(MISSING) from error
@@ -70,14 +71,28 @@ def export_onnx(model: ELSFace, path: str | os.PathLike[str]) -> float:
             model.eval(), (lr,), dynamo=True, verbose=False, opset_version=OPSET, dynamic_shapes=(sizes,),
             input_names=["lr"], output_names=["sr"],
         )  # fmt: skip
+    assert program is not None  # as it would be without dynamo
     proto = program.model_proto
-    onnx.helper.set_model_props(proto, {"elsface_lite": json.dumps(model.config.to_dict())})
     with whole_file(path) as beside:
-        onnx.save(proto, beside)
+        _write(proto, model.config, beside)
         difference = _difference(model, OnnxModel(beside))
         if difference > TOLERANCE:
             raise ElsfaceError(f"the exported network differs from PyTorch's by {difference:.1e}: nothing was written.")
     return difference
+
+
+def _write(proto: Any, config: ELSFaceConfig, path: Path) -> None:
+    """Writes an onnx.ModelProto with the config in its metadata, and a checksum over all of it behind."""
+    import onnx
+
+    onnx.helper.set_model_props(proto, {"elsface_lite": json.dumps(config.to_dict())})
+    data = proto.SerializeToString()
+    path.write_bytes(data + _seal(data))
+
+
+def _seal(data: bytes) -> bytes:
+    """One more entry of the metadata, as protobuf writes it: messages that follow each other in a file are merged."""
+    return b"rJ\n\x06sha256\x12@" + hashlib.sha256(data).hexdigest().encode()
 
 
 @torch.inference_mode()
@@ -106,12 +121,14 @@ def export_int8(model: ELSFace, path: str | os.PathLike[str], faces: Tensor) -> 
     with tempfile.TemporaryDirectory() as folder, whole_file(path) as beside:
         exported, prepared = Path(folder, "float.onnx"), Path(folder, "prepared.onnx")
         export_onnx(model, exported)
+        import onnx
         from onnxruntime.quantization import quantize_static
         from onnxruntime.quantization.shape_inference import quant_pre_process
 
         lr = downscale(faces, model.config.scale)
         quant_pre_process(exported, prepared, skip_symbolic_shape=True)
         quantize_static(prepared, beside, _Calibration(lr), per_channel=True, op_types_to_quantize=["Conv"])
+        _write(onnx.load(beside), model.config, beside)
         restored = [_mean_psnr(network, lr, faces) for network in (model, OnnxModel(beside))]
         loss = restored[0] - restored[1]
         if loss > INT8_LOSS:
@@ -125,7 +142,7 @@ def calibration_faces(folder: str | os.PathLike[str] | None = None) -> Tensor:
     Raises:
         ElsfaceError: there is no such folder, or a picture cannot be read.
     """
-    paths = orl_faces().paths if folder is None else faces_in(folder)
+    paths = orl_faces().paths if folder is None else faces_in(Path(folder))
     return load_faces(paths[:: max(1, len(paths) // 100)][:100], HR_SIZE).float() / 255
 
 
@@ -186,11 +203,15 @@ class OnnxModel(nn.Module):
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads or torch.get_num_threads()
         try:
-            self.session: Any = onnxruntime.InferenceSession(Path(path), options, providers=["CPUExecutionProvider"])
+            data = Path(path).read_bytes()
+            whole = data[: -len(_seal(b""))]
+            if data != whole + _seal(whole):
+                raise ValueError("its checksum is missing or another")
+            self.session: Any = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
             facts = self.session.get_modelmeta().custom_metadata_map
             self.config = ELSFaceConfig.from_dict(json.loads(facts["elsface_lite"]))
         except Exception as error:  # the runtime's errors have no common class
-            raise ElsfaceError(f"{path} is no network that elsface-lite exported: export it again.") from error
+            raise ElsfaceError(f"{path} is damaged, or elsface-lite did not export it: export it again.") from error
 
     def forward(self, lr: Tensor) -> Tensor:
         (sr,) = self.session.run(None, {"lr": lr.cpu().numpy()})

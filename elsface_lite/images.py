@@ -138,6 +138,18 @@ def write_png(image: Tensor, path: str | os.PathLike[str]) -> None:
         Image.fromarray(pixels.numpy()).save(beside, format="PNG")
 
 
+def is_folder(path: str | os.PathLike[str]) -> bool:
+    """Whether there is a folder of this name.
+
+    Raises:
+        ElsfaceError: the system will not look, since the name is too long or the place is closed to us.
+    """
+    try:
+        return Path(path).is_dir()
+    except OSError as error:
+        raise ElsfaceError(f"cannot look for {path}: {error.strerror}.") from error
+
+
 def find_images(inputs: Iterable[str | os.PathLike[str]]) -> list[Path]:
     """The image files among files and folders.
 
@@ -153,7 +165,7 @@ def find_images(inputs: Iterable[str | os.PathLike[str]]) -> list[Path]:
     """
     found: list[Path] = []
     for path in map(Path, inputs):
-        if path.is_dir():
+        if is_folder(path):
             images = _search(path, set())
             if not images:
                 raise ElsfaceError(f"{path} holds no image (looked for names in {', '.join(SUFFIXES)}).")
@@ -177,7 +189,7 @@ def _search(folder: Path, seen: set[Path]) -> list[Path]:
         raise ElsfaceError(f"cannot look into {folder}: {error.strerror or error}.") from error
     found: list[Path] = []
     for entry in entries:
-        if entry.is_dir():
+        if is_folder(entry):
             found += _search(entry, seen)
         elif entry.suffix.lower() in SUFFIXES:
             found.append(entry)

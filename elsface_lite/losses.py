@@ -106,7 +106,7 @@ class SharpLoss(nn.Module):
 
     def sharpen(self, image: Tensor) -> Tensor:
         """S(image): (b, c, h, w) -> (b, c, h, w)."""
-        return unsharp_mask(image, self.kernel, self.amount, self.threshold)
+        return unsharp_mask(image, self.kernel, self.amount, self.threshold)  # type: ignore[arg-type]
 
     def forward(self, sr: Tensor, hr: Tensor) -> Tensor:
         if self.threshold is None:

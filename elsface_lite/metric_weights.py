@@ -11,6 +11,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -152,12 +153,13 @@ def downloaded_trunk(net: str) -> dict[str, Tensor]:
     """The same convolutions from torchvision's own download (AlexNet 233 MB, VGG16 528 MB), for who has a network.
 
     Raises:
-        OSError, RuntimeError: there is no network, or the download is damaged.
+        OSError, HTTPException, ValueError, RuntimeError, pickle.UnpicklingError: there is no network, or what comes is
+            not the file.
     """
     from torchvision.models import AlexNet_Weights, VGG16_Weights
 
     weights = {"alex": AlexNet_Weights, "vgg": VGG16_Weights}[net].IMAGENET1K_V1
-    state = weights.get_state_dict(progress=False, check_hash=True)
+    state = weights.get_state_dict(progress=False, check_hash=True, weights_only=True)
     return {key.removeprefix("features."): value for key, value in state.items() if key.startswith("features.")}
 
 
@@ -173,7 +175,7 @@ def trunk(net: str) -> dict[str, Tensor]:
     except WeightsMissing as missing:
         try:
             return downloaded_trunk(net)
-        except (OSError, RuntimeError):
+        except (OSError, HTTPException, ValueError, RuntimeError, pickle.UnpicklingError):
             raise missing from None
 
 
@@ -269,7 +271,7 @@ class DlibFace(nn.Module):
         self.register_buffer("mean", torch.tensor([122.782, 117.001, 104.298]).view(1, 3, 1, 1), persistent=False)
 
     def forward(self, face: Tensor) -> Tensor:
-        x = (255 * face - self.mean) / 256
+        x = (255 * face - self.mean) / 256  # type: ignore[operator]
         x = F.max_pool2d(F.relu(self.stem(x)), 3, 2)
         return self.head(self.blocks(x).mean((2, 3)))
 
@@ -307,7 +309,7 @@ def identity_network(device: torch.device) -> nn.Module:
         kernel, bias = weights.split([conv.weight.numel(), conv.out_channels])
         gain, shift = affine.chunk(2)
         conv.weight.data = kernel.view_as(conv.weight) * gain.view(-1, 1, 1, 1)
-        conv.bias.data = bias * gain + shift
+        conv.bias.data = bias * gain + shift  # type: ignore[union-attr]
     head, _ = dlib_tensor(data, place, 256, 128)
     network.head.weight.data = head.view(256, 128).T.contiguous()
     return network.eval().requires_grad_(False).to(device)

@@ -140,8 +140,8 @@ class ELSFace(nn.Module):
             conv(c.channels, c.out_channels * enlarge**2), nn.PixelShuffle(enlarge), conv(c.out_channels, 3)
         )
         if c.bicubic_skip:  # start as bicubic: untrained streams are far louder than all that it lacks (chapter 06)
-            nn.init.zeros_(self.upsample[-1].weight)
-            nn.init.zeros_(self.upsample[-1].bias)
+            nn.init.zeros_(self.upsample[-1].weight)  # type: ignore[arg-type]
+            nn.init.zeros_(self.upsample[-1].bias)  # type: ignore[arg-type]
 
     def forward(self, lr: Tensor) -> Tensor:
         return self._run(lr, {})
@@ -173,7 +173,7 @@ class ELSFace(nn.Module):
             if len(self.hfebs):
                 x = trace["hfeb"] = self.hfebs(x)
             outputs.append(x)
-        fused = trace["fused"] = sum(outputs)
+        fused = trace["fused"] = sum(outputs)  # type: ignore[assignment]
         sr = self.upsample(fused)
         if self.config.bicubic_skip:
             sr = sr + F.interpolate(lr, scale_factor=self.config.scale, mode="bicubic")

@@ -61,7 +61,7 @@ class Muon(torch.optim.Adam):
         self.hidden = hidden_weights(model)
 
     @torch.no_grad()
-    def step(self, closure: Callable | None = None) -> None:
+    def step(self, closure: Callable | None = None) -> None:  # type: ignore[override]
         """Changes every parameter by its gradient; the gradients of hidden weights are used up."""
         lr = self.param_groups[0]["lr"]
         for weight in self.hidden:

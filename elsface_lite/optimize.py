@@ -22,7 +22,7 @@ def optimize(model: ELSFace, dtype: torch.dtype = torch.float32) -> ELSFace:
         The copy: (b, 3, h, w) -> (b, 3, scale h, scale w), float32 on either side, as before.
     """
     fast = copy.deepcopy(model).eval().requires_grad_(False)
-    fast = fast.to(dtype=dtype, memory_format=torch.channels_last)
+    fast = fast.to(dtype=dtype, memory_format=torch.channels_last)  # type: ignore[call-overload]
     if dtype != torch.float32:
         # Only what lies between is rounded: the bicubic skip is added to the LR face as it came.
         fast.prepare.register_forward_pre_hook(lambda _, inputs: (inputs[0].to(dtype), *inputs[1:]))

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from io import BytesIO
 from itertools import pairwise
+from typing import Any
 
 import matplotlib.pyplot as plt
 from IPython.display import HTML, display
@@ -13,9 +14,11 @@ from matplotlib.figure import Figure
 from PIL import Image
 from torch import Tensor
 
+from .errors import ElsfaceError
+
 # Okabe and Ito's colour-blind safe palette: bicubic, ELSFace, HR and whatever comes fourth keep theirs everywhere.
 COLORS = {"bicubic": "#E69F00", "sr": "#0072B2", "hr": "#000000", "lr": "#D55E00", "other": "#009E73"}
-STYLE = {
+STYLE: dict[Any, Any] = {
     "figure.facecolor": "white",
     "savefig.facecolor": "white",
     "axes.spines.top": False,
@@ -23,6 +26,16 @@ STYLE = {
     "font.size": 10,
     "image.interpolation": "nearest",
 }
+
+
+def check_finite(name: str, values: Tensor) -> None:
+    """Refuses what would be drawn as a gap, or as black, without a word.
+
+    Raises:
+        ElsfaceError: NaN or infinity among the values.
+    """
+    if not values.isfinite().all():
+        raise ElsfaceError(f"{name} holds NaN or infinity, which cannot be drawn: look for where it arose.")
 
 
 def figure_html(figure: Figure, alt: str, dpi: int = 90) -> str:
@@ -88,6 +101,7 @@ def faces_html(images: Mapping[str, Tensor], alt: str, width: int = 192) -> str:
 
 def _encoded(image: Tensor) -> tuple[str, bytes]:
     """The picture as a file, and of which kind."""
+    check_finite("the picture", image)
     pixels = (255 * image.detach().clamp(0, 1)).round().byte().permute(1, 2, 0).contiguous().cpu().numpy()
     buffer = BytesIO()
     kind, options = ("png", {}) if max(pixels.shape) <= 64 else ("jpeg", {"quality": 95, "subsampling": 0})
@@ -118,6 +132,7 @@ def draw_images(images: Sequence[Tensor], titles: Sequence[str], columns: int = 
         for axis in axes.flat:
             axis.axis("off")
         for axis, image, title in zip(axes.flat, images, titles, strict=False):
+            check_finite(f"the picture {title!r}", image)
             axis.imshow(image.detach().clamp(0, 1).permute(1, 2, 0).cpu().numpy(), cmap="gray", vmin=0, vmax=1)
             axis.set_title(title, fontsize=9)
     return figure
@@ -134,6 +149,8 @@ def draw_spectra(
         nyquist: the finest frequency that an LR grid holds, drawn as a square; in cycles per (HR) pixel.
         inches: width of one spectrum.
     """
+    for spectrum, title in zip(spectra, titles, strict=True):
+        check_finite(f"the spectrum {title!r}", spectrum)
     lowest = max(min(spectrum.min().item() for spectrum in spectra), -6.0)
     highest = max(spectrum.max().item() for spectrum in spectra)
     size = (inches * len(spectra) + 1, inches + 0.5)
@@ -165,6 +182,7 @@ def draw_profiles(profiles: Mapping[str, tuple[Tensor, Tensor]], nyquist: float 
         figure, axis = plt.subplots(figsize=(6.4, 3.6), layout="constrained")
         spare = iter(["#CC79A7", "#56B4E9", "#009E73", "#0072B2"])
         for (label, (frequencies, power)), dashes in zip(profiles.items(), ["-", "--", "-.", ":"] * 2, strict=False):
+            check_finite(f"the power of {label!r}", power)
             color = COLORS.get(label.split()[0].lower()) or next(spare)
             axis.loglog(frequencies.cpu(), power.detach().cpu(), dashes, label=label, color=color)
         if nyquist:
@@ -193,6 +211,7 @@ def draw_bands(values: Mapping[str, Tensor], edges: Sequence[float], label: str)
         width = 0.8 / len(values)
         spare = iter(["#CC79A7", "#56B4E9", "#009E73", "#0072B2"])
         for i, (name, bars) in enumerate(values.items()):
+            check_finite(f"the bars of {name!r}", bars)
             color = COLORS.get(name.split()[0].lower()) or next(spare)
             places = [band + (i - (len(values) - 1) / 2) * width for band in range(len(bars))]
             drawn = axis.bar(places, bars.detach().cpu().tolist(), 0.9 * width, label=name, color=color)

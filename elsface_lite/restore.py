@@ -8,6 +8,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import zip_longest
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -146,7 +147,7 @@ def _overlapped(chunks: list[list["_Task"]], read: _Stage, restore: _Stage, fini
 def _sources(inputs: Picture | Iterable[Picture]) -> Iterator[tuple[str, Tensor | Path | ElsfaceError]]:
     """Every picture to do and its name; a folder gives many, and an input that cannot be used gives its error."""
     single = isinstance(inputs, str | os.PathLike) or (isinstance(inputs, Tensor) and inputs.ndim == 3)
-    for number, entry in enumerate([inputs] if single else inputs, 1):
+    for number, entry in enumerate([inputs] if single else inputs, 1):  # type: ignore[arg-type]
         if isinstance(entry, Tensor):
             yield f"picture {number}", entry
             continue
@@ -158,7 +159,7 @@ def _sources(inputs: Picture | Iterable[Picture]) -> Iterator[tuple[str, Tensor 
 
 def best_device() -> torch.device:
     """The accelerator that torch finds, or else the CPU."""
-    return torch.accelerator.current_accelerator() if torch.accelerator.is_available() else torch.device("cpu")
+    return torch.accelerator.current_accelerator() if torch.accelerator.is_available() else torch.device("cpu")  # type: ignore[return-value]
 
 
 def _on_device(weights: str | os.PathLike[str] | nn.Module, device: str | None) -> nn.Module:
@@ -197,6 +198,8 @@ class _Task:
 class _Work:
     """What happens to a picture between its file and its result."""
 
+    model: Any  # an ELSFace or an OnnxModel, which have a config
+
     def __init__(self, model: nn.Module, lr: bool, paste: bool, size: int | None, batch_size: int) -> None:
         self.model, self.lr, self.paste, self.size, self.batch_size = model, lr, paste, size, batch_size
 
@@ -213,7 +216,7 @@ class _Work:
         if isinstance(task.picture, ElsfaceError):
             raise task.picture
         name = task.result.source
-        image = task.picture if isinstance(task.picture, Tensor) else read_image(task.picture)
+        image = task.picture if isinstance(task.picture, Tensor) else read_image(task.picture)  # type: ignore[arg-type]
         image = task.picture = _checked(image, name)
         height, width = image.shape[-2:]
         if not self.lr:
@@ -301,9 +304,9 @@ def _super_resolve(faces: list[Tensor], model: nn.Module, batch_size: int) -> li
 
 def _pasted(task: _Task, scale: int) -> Tensor:
     """The enlarged photograph with its restored faces: (3, h, w) -> (3, factor h, factor w), factor at most scale."""
-    pixels = task.picture[0].numel()
+    pixels = task.picture[0].numel()  # type: ignore[index]
     factor = max([1] + [n for n in range(1, scale + 1) if n * n * pixels <= PASTED_PIXELS])
-    photograph = upscale(task.picture[None], factor)[0]
+    photograph = upscale(task.picture[None], factor)[0]  # type: ignore[index]
     for box, face in zip(task.result.boxes, task.result.images, strict=True):
         paste_face(photograph, face, box.scaled(factor))
     return photograph
@@ -324,7 +327,8 @@ class _Output:
         except OSError as error:
             raise ElsfaceError(f"cannot write into {folder}: {error.strerror}. Choose another folder.") from error
         self.taken: dict[str, int] = {}
-        self.originals = {task.picture.resolve() for task in tasks if isinstance(task.picture, Path)}
+        # Not Path.resolve, which raises for links in a circle.
+        self.originals = {os.path.realpath(task.picture) for task in tasks if isinstance(task.picture, Path)}
         for task in tasks:
             stem = task.picture.stem if isinstance(task.picture, Path) else task.result.source.replace(" ", "-")
             task.name = self.free(stem)
@@ -340,7 +344,7 @@ class _Output:
         for number, image in enumerate(task.result.images, 1):
             name = task.name if number == 1 else self.free(f"{task.name}-face{number}")
             path = self.folder / f"{name}.png"
-            if path.resolve() in self.originals:
+            if os.path.realpath(path) in self.originals:
                 raise ElsfaceError(f"{path} is itself an input and would be lost: choose another output folder.")
             write_png(image, path)
             task.result.files.append(path)

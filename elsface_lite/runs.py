@@ -6,6 +6,7 @@ import json
 import time
 import tomllib
 import warnings
+import zipfile
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -63,7 +64,7 @@ class RunConfig:
         unknown = sorted(tables.keys() - {"model", "train", "data"})
         if unknown:
             raise ElsfaceError(f"a run has the tables model, train and data, not {', '.join(unknown)}.")
-        data = {"faces": "", "people": "", "held_out": 60} | tables.get("data", {})
+        data: dict[str, Any] = {"faces": "", "people": "", "held_out": 60} | tables.get("data", {})
         if set(data) != {"faces", "people", "held_out"}:
             raise ElsfaceError("the table data has the fields faces, people and held_out only.")
         try:
@@ -165,6 +166,17 @@ def split_faces(config: RunConfig) -> tuple[list[Path], list[Path]]:
     return [paths[i] for i in training], [paths[i] for i in validation]
 
 
+def _read_checkpoint(file: Path) -> dict[str, Any]:
+    """What `save_checkpoint` wrote. torch.load does not look at the checksums that the file has, so zipfile does."""
+    with zipfile.ZipFile(file) as packed:
+        if damaged := packed.testzip():
+            raise zipfile.BadZipFile(f"{damaged} is damaged")
+    state = torch.load(file, map_location="cpu", weights_only=True)
+    if not isinstance(state, dict):
+        raise TypeError(f"a checkpoint is a dictionary, not {type(state).__name__}")
+    return state
+
+
 class Run:
     """A folder with everything that one training writes, and all that continues it.
 
@@ -205,8 +217,8 @@ class Run:
         """Decoded training and validation faces, (n, 3, 128, 128) and (m, 3, 128, 128), uint8."""
         files = [self.folder / f"{name}.npy" for name in ("training", "validation")]
         if not all(file.is_file() for file in files):
-            return tuple(decode_faces(*pair) for pair in zip(split_faces(self.config), files, strict=True))
-        return tuple(np.load(file, mmap_mode="r") for file in files)
+            return tuple(decode_faces(*pair) for pair in zip(split_faces(self.config), files, strict=True))  # type: ignore[return-value]
+        return np.load(files[0], mmap_mode="r"), np.load(files[1], mmap_mode="r")
 
     def save_checkpoint(self, trainer: Trainer) -> None:
         """Writes the checkpoint whole or not at all, and keeps the one before."""
@@ -221,13 +233,19 @@ class Run:
         found = [file for file in self.checkpoints if file.is_file()]
         for file in found:
             try:
-                state = torch.load(file, map_location="cpu", weights_only=True)
+                state = _read_checkpoint(file)
             except Exception as error:  # a damaged file can fail in almost any way
                 warnings.warn(f"{file} cannot be read ({type(error).__name__}): trying the one before.", stacklevel=2)
                 continue
-            if state.pop("format", None) != FORMAT:
-                raise ElsfaceError(f"{file} is of another version of elsface-lite: this one reads format {FORMAT}.")
-            return trainer.load_state_dict(state)
+            if (version := state.pop("format", None)) != FORMAT:
+                other = f"{file} is of another version of elsface-lite"
+                raise ElsfaceError(f"{other}: its format is {version}, and this one reads {FORMAT}.")
+            try:
+                return trainer.load_state_dict(state)
+            except torch.OutOfMemoryError:
+                raise
+            except (LookupError, TypeError, ValueError, RuntimeError) as error:
+                raise ElsfaceError(f"{file} is of another run: its network is not that of config.toml.") from error
         if found:
             raise ElsfaceError(f"no checkpoint in {self.folder} can be read: start again with --out.")
         return None

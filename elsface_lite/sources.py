@@ -7,11 +7,13 @@ import csv
 import hashlib
 import importlib.util
 import shutil
+import stat
 import tempfile
 import urllib.request
 import zipfile
 from collections.abc import Iterable
-from pathlib import Path
+from http.client import HTTPException
+from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 import torch
@@ -19,7 +21,7 @@ from torch import Tensor
 
 from .errors import ElsfaceError
 from .files import whole_file
-from .images import find_images, read_image
+from .images import find_images, is_folder, read_image
 
 CELEBA_SPLITS = {"train": "0", "valid": "1", "test": "2"}
 # MD5 as torchvision.datasets.CelebA checks them.
@@ -28,6 +30,7 @@ CELEBA_MD5 = {
     "identity_CelebA.txt": "32bd1bd63d3c78cd57e08160ec5ed1e2",
     "list_eval_partition.txt": "d32c9cbf5e040fd4025c592c306e6668",
 }
+TIMEOUT = 60  # seconds without a byte, after which a download has failed
 
 
 class Faces(NamedTuple):
@@ -45,7 +48,7 @@ def faces_in(folder: str | Path) -> list[Path]:
     Raises:
         ElsfaceError: folder does not exist or has no picture.
     """
-    if not Path(folder).is_dir():
+    if not is_folder(folder):
         raise ElsfaceError(f"there is no folder {folder}: give a folder of pictures.")
     return find_images([folder])
 
@@ -58,9 +61,9 @@ def people_of(paths: Iterable[str | Path], table: str | Path) -> list[str]:
     """
     try:
         with Path(table).open(encoding="utf-8", newline="") as rows:
-            people = {row["file"]: row["identity"] for row in csv.DictReader(rows)}
+            people = {row["file"]: row["identity"] for row in csv.DictReader(rows) if row["identity"]}
         return [people[Path(path).name] for path in paths]
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise ElsfaceError(f"cannot read the table of identities {table}: {error}.") from error
     except KeyError as error:
         raise ElsfaceError(
@@ -82,7 +85,7 @@ def celeba(root: str | Path, split: str) -> Faces:
     """
     if split not in CELEBA_SPLITS:
         raise ElsfaceError(f"CelebA has no split {split!r}: choose {', '.join(CELEBA_SPLITS)}.")
-    folder = Path(root) / "celeba" if (Path(root) / "celeba").is_dir() else Path(root)
+    folder = Path(root) / "celeba" if is_folder(Path(root) / "celeba") else Path(root)
     tables = [folder / "list_eval_partition.txt", folder / "identity_CelebA.txt"]
     pictures = folder / "img_align_celeba"
     for needed in [*tables, pictures]:
@@ -99,7 +102,7 @@ def _read_table(path: Path) -> dict[str, str]:
     """A CelebA table: a picture's name and one value per line."""
     try:
         return dict(line.split() for line in path.read_text(encoding="utf-8").splitlines())
-    except ValueError as error:
+    except (OSError, ValueError) as error:
         raise ElsfaceError(f"{path} is damaged: {_celeba_help(path.parent)}") from error
 
 
@@ -112,7 +115,8 @@ def download_celeba(root: str | Path, address: str) -> None:
     """Gets CelebA from a web server of your own that has its three files; each is checked, none appears half.
 
     Args:
-        root: the files go to its subfolder celeba, laid out as torchvision does.
+        root: the files go to its subfolder celeba, laid out as torchvision does. What is there already is kept, but
+            the archive is held against its checksum before it is unpacked.
         address: where img_align_celeba.zip, identity_CelebA.txt and list_eval_partition.txt are, http or https.
 
     Raises:
@@ -124,12 +128,36 @@ def download_celeba(root: str | Path, address: str) -> None:
         if not (folder / name).exists() and not (name.endswith(".zip") and pictures.exists()):
             download(f"{address.rstrip('/')}/{name}", folder / name, md5)
     if not pictures.exists():
-        with (
-            tempfile.TemporaryDirectory(dir=folder) as beside,
-            zipfile.ZipFile(folder / "img_align_celeba.zip") as packed,
-        ):
+        archive = folder / "img_align_celeba.zip"
+        if _md5(archive) != CELEBA_MD5[archive.name]:
+            raise ElsfaceError(f"{archive} is damaged or another file: remove it, and download it again.")
+        _unpack(archive, pictures)
+
+
+def _unpack(archive: Path, folder: Path) -> None:
+    """Unpacks the folder of this name from a zip file beside it: it appears whole or not at all.
+
+    Raises:
+        ElsfaceError: a member would lie outside of the folder or is a link, or the archive cannot be unpacked.
+    """
+    try:
+        with tempfile.TemporaryDirectory(dir=archive.parent) as beside, zipfile.ZipFile(archive) as packed:
+            for member in packed.infolist():
+                place = PurePosixPath(member.filename.replace("\\", "/"))
+                link = stat.S_ISLNK(member.external_attr >> 16)  # the upper half is the mode of a Unix file
+                if place.parts[:1] != (folder.name,) or ".." in place.parts or link:
+                    raise ElsfaceError(f"{archive} holds {member.filename!r}, which has no place there: remove it.")
             packed.extractall(beside)
-            Path(beside, pictures.name).replace(pictures)
+            Path(beside, folder.name).replace(folder)
+    except ElsfaceError:
+        raise
+    except Exception as error:  # a damaged archive is answered with almost any exception
+        raise ElsfaceError(f"cannot unpack {archive}: {error}. Remove it, and download it again.") from error
+
+
+def _md5(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "md5").hexdigest()
 
 
 def download(address: str, path: Path, md5: str) -> None:
@@ -140,13 +168,12 @@ def download(address: str, path: Path, md5: str) -> None:
     """
     with whole_file(path) as part:
         try:
-            with urllib.request.urlopen(address, timeout=60) as answer, part.open("wb") as file:
+            with urllib.request.urlopen(address, timeout=TIMEOUT) as answer, part.open("wb") as file:
                 shutil.copyfileobj(answer, file)
-        except (OSError, ValueError) as error:
-            raise ElsfaceError(f"cannot download {address}: {error}. Check the address and the connection.") from error
-        with part.open("rb") as file:
-            found = hashlib.file_digest(file, "md5").hexdigest()
-        if found != md5:
+        except (OSError, ValueError, HTTPException) as error:
+            reason = " ".join(str(error).split())  # what urllib says of a redirection has several lines
+            raise ElsfaceError(f"cannot download {address}: {reason}. Check the address and the connection.") from error
+        if (found := _md5(part)) != md5:
             raise ElsfaceError(f"{address} is damaged or another file (MD5 {found}, not {md5}): download it again.")
 
 

@@ -179,7 +179,7 @@ class Trainer:
         if len(faces) < config.batch_size:
             raise ElsfaceError(f"{len(faces)} training faces do not fill one batch of {config.batch_size}.")
         torch.manual_seed(config.seed)
-        model = ELSFace(model_config).to(self.accelerator.device, memory_format=torch.channels_last)
+        model = ELSFace(model_config).to(self.accelerator.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.ema = copy.deepcopy(model).eval().requires_grad_(False)
         self.model, self.optimizer = self.accelerator.prepare(model, optimizer_of(model, config))
         self.sharp_loss = SharpLoss().to(self.accelerator.device)

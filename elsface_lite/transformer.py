@@ -76,7 +76,7 @@ class WindowAttention(nn.Module):
 
     def bias(self) -> Tensor:
         """The bias of every pair of tokens: (heads, window^2, window^2)."""
-        return rearrange(self.bias_table[self.bias_index], "i j heads -> heads i j")
+        return rearrange(self.bias_table[self.bias_index], "i j heads -> heads i j")  # type: ignore[index]
 
     def forward(self, windows: Tensor, mask: Tensor | None = None) -> Tensor:
         """Attends within each window.

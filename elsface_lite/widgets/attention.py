@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from itertools import pairwise
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import ipywidgets
 import matplotlib as mpl
@@ -86,10 +86,11 @@ def attention_explorer(model: ELSFace, faces: Mapping[str, Tensor]) -> ipywidget
 @torch.inference_mode()
 def _attend(model: ELSFace, lr: Tensor) -> tuple[Tensor, list[_Pass]]:
     """The LR face at the streams' grid, (3, h, w), and what every layer attends to, in the order of their use."""
-    depth, found = len(model.transformer.rstb.layers), []
+    depth = len(model.transformer.rstb.layers)
+    found: list[_Pass] = []
 
     def note(layer: SwinLayer, attention: WindowAttention, inputs: tuple[Tensor, ...]) -> None:
-        windows, mask = (*inputs, None)[:2]
+        windows, mask = inputs[0], inputs[1] if len(inputs) > 1 else None
         q, k, _ = rearrange(
             attention.qkv(windows), "n t (three h d) -> three n h t d", three=3, h=attention.heads
         ).unbind()
@@ -138,7 +139,7 @@ def _attention_html(
         "itself": weights[y % window, x % window].item(),
     }
     where = f"row {row}, column {column}, {used.name}, {'mean of all heads' if head < 0 else f'head {head}'}"
-    lit = _lit(tokens, *light, row, column)
+    lit = _lit(tokens, light[0], light[1], row, column)
     figures = [
         picture_html(lit, f"The LR face, bright where the token at {where} attends", f"bright: attended. {where}", 288),
         _weights_html(weights, f"takes from {values['effective']:.1f} of {window**2} tokens"),
@@ -242,7 +243,7 @@ def _hfeb_html(
     """The numbers for one choice of blocks, and their picture."""
     (whole_fused, whole_sr), (fused, sr) = whole, chosen
     energy = [band_energy(features, OCTAVES)[0].clamp(min=1e-12).log10() for features in (fused, whole_fused)]
-    values = {
+    values: dict[str, Any] = {
         "psnr": -10 * (sr - hr).square().mean().log10().item(),
         "psnr_change": (band_psnr(sr, hr, BANDS) - band_psnr(whole_sr, hr, BANDS))[0].tolist(),
         "energy_change": (10 * (energy[0] - energy[1])).tolist(),

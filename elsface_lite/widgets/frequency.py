@@ -21,7 +21,8 @@ def frequency_explorer(face: Tensor, scale: int = 4) -> ipywidgets.VBox:
         scale: of the bicubic baseline beside it.
 
     Returns:
-        The slider `cutoff`, in cycles per pixel, and below it an HTML that shows its state.
+        A box whose `controls` are, by name, the slider `cutoff`, in cycles per pixel; and whose `picture` is the HTML
+        that shows spectrum, low-pass and high-pass, and PSNR by band.
     """
     edges = [0, 1 / 32, 1 / 16, 1 / 8, 1 / 4, 1]
     names = [band_name(*band) for band in pairwise(edges)]
@@ -61,4 +62,6 @@ def frequency_explorer(face: Tensor, scale: int = 4) -> ipywidgets.VBox:
 
     slider.observe(draw, names="value")
     draw()
-    return ipywidgets.VBox([slider, picture])
+    box = ipywidgets.VBox([slider, picture])
+    box.controls, box.picture = {"cutoff": slider}, picture
+    return box

@@ -64,7 +64,7 @@ def metric_explorer(face: Tensor, scale: int = 4) -> ipywidgets.VBox:
     """
     slow = {"continuous_update": False}
     controls = {
-        "blur": ipywidgets.FloatSlider(min=0, max=4, step=0.25, description="blur, pixels", **slow),
+        "blur": ipywidgets.FloatSlider(min=0, max=4, step=0.5, description="blur, pixels", **slow),
         "noise": ipywidgets.FloatSlider(min=0, max=0.15, step=0.005, readout_format=".3f", description="noise", **slow),
         "shift": ipywidgets.IntSlider(min=0, max=4, description="shift, pixels", **slow),
         "quality": ipywidgets.SelectionSlider(options=[100, 95, 75, 40, 20, 10, 5], description="JPEG quality", **slow),

@@ -50,7 +50,9 @@ def bars_html(values: Mapping[str, Sequence[float]], names: Sequence[str], unit:
     parts = [f'<rect width="{width}" height="{height + 60}" fill="white"/>']
     for i, (label, bars) in enumerate(values.items()):
         color = COLORS.get(label, COLORS["other"])
-        parts.append(f'<text x="{10 + 110 * i}" y="12" fill="{color}" font-weight="bold">{label}</text>')
+        # Black letters beside a square: orange ones are hard to read on white.
+        parts.append(f'<rect x="{10 + 110 * i}" y="3" width="10" height="10" fill="{color}"/>')
+        parts.append(f'<text x="{24 + 110 * i}" y="12" font-weight="bold">{label}</text>')
         for j, bar in enumerate(bars):
             x, tall = 8 + j * step + 25 * i, height * max(min(bar, top), 0) / top
             y = height + 36 - tall

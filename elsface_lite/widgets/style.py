@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from functools import lru_cache
+from typing import Any
 
 import ipywidgets
 import torch
@@ -96,7 +97,8 @@ def _check(model: ELSFace, faces: Mapping[str, Tensor]) -> None:
 def _styles(model: ELSFace, faces: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """The styles of all faces, their mean, and zero: (s, c) each."""
     scale = model.config.scale
-    styles = {name: model.prepare.encoder(downscale(face[None], scale))[0] for name, face in faces.items()}
+    encoder: Any = model.prepare.encoder  # checked by the caller to be there
+    styles = {name: encoder(downscale(face[None], scale))[0] for name, face in faces.items()}
     mean = torch.stack(list(styles.values())).mean(0)
     return styles | {MEAN: mean, ZERO: torch.zeros_like(mean)}
 

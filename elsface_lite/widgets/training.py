@@ -302,14 +302,14 @@ def _figure(name: str, pictures: Tensor, step: int) -> str:
 
 def _progress_html(step: int, psnr: dict[int, float], bicubic: float) -> str:
     """The PSNR of one face against the step, with the shown step marked."""
-    curve = list(psnr.items())
-    curves = [(curve, PALE, 2), ([(step, psnr[step])], COLORS["sr"], 2)]
+    curve: Points = list(psnr.items())
+    curves: list[tuple[Points, str, float]] = [(curve, PALE, 2), ([(step, psnr[step])], COLORS["sr"], 2)]
     panel = _panel("PSNR of this face, dB", curves, bicubic, dots=True)
     size = f'width="{WIDTH}" height="{HEIGHT}"'
     svg = (
         f'<svg xmlns="http://www.w3.org/2000/svg" {size} font-family="sans-serif" font-size="12">'
         f'<rect {size} fill="white"/>{panel}</svg>'
     )
-    ends = " and ".join(f"{psnr[at]:.2f} dB at step {at}" for at in (curve[0][0], curve[-1][0]))
+    ends = " and ".join(f"{value:.2f} dB at step {at}" for at, value in (curve[0], curve[-1]))
     alt = f"PSNR of the face through training: {ends}"
     return img_html("svg+xml", svg.encode(), alt, f"{len(curve)} validations, dark: step {step}", WIDTH)

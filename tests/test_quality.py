@@ -1,0 +1,59 @@
+"""Style, types and spelling of everything that is tracked, or would be."""
+
+import subprocess
+import sys
+
+import pytest
+from conftest import ROOT
+
+PROSE = (".md", ".py", ".ipynb", ".toml", ".cff", ".yml")
+
+
+def said_by(*command: str) -> str:
+    """What a tool complains of: "" if it is content."""
+    done = subprocess.run([sys.executable, "-m", *command], cwd=ROOT, capture_output=True, text=True)
+    return (done.stdout + done.stderr)[-3000:] if done.returncode else ""
+
+
+def project_files() -> list[str]:
+    """Tracked files and new ones, without what git ignores."""
+    command = ["git", "ls-files", "--cached", "--others", "--exclude-standard"]
+    listing = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    if listing.returncode:
+        pytest.skip("not a git checkout")
+    return [name for name in listing.stdout.splitlines() if (ROOT / name).is_file()]
+
+
+def test_ruff_finds_nothing():
+    """Notebooks included."""
+    assert not said_by("ruff", "check", "--quiet", ".")
+
+
+def test_code_is_formatted():
+    assert not said_by("ruff", "format", "--check", "--quiet", ".")
+
+
+def test_types_of_the_package_fit():
+    assert not said_by("mypy")
+
+
+def test_spelling():
+    files = [name for name in project_files() if name.endswith(PROSE)]
+    assert len(files) > 100
+    assert not said_by("codespell_lib", *files)
+
+
+@pytest.mark.parametrize(
+    ("tool", "name", "text"),
+    [
+        (["ruff", "check"], "unused.py", "import os\n"),
+        (["ruff", "check"], "unused.ipynb", '{"cells": [{"cell_type": "code", "source": ["import os"]}]}'),
+        (["ruff", "format", "--check"], "wide.py", "x  =  1\n"),
+        (["mypy"], "wrong.py", "def f(x: int) -> str:\n    return x\n"),
+        (["codespell_lib"], "typo.md", "A face was " + "reci" + "eved.\n"),
+    ],
+    ids=lambda value: value if isinstance(value, str) and value.endswith((".py", ".md", ".ipynb")) else "",
+)
+def test_the_gates_see_a_fault(tool, name, text, tmp_path):
+    (tmp_path / name).write_text(text, encoding="utf-8")
+    assert name in said_by(*tool, str(tmp_path / name))
