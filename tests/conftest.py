@@ -13,3 +13,12 @@ def shared(path: str) -> Path:
     if not (SHARED / path).exists():
         pytest.skip(f"../shared/{path} is not here")
     return SHARED / path
+
+
+def pytest_terminal_summary(terminalreporter):
+    """What test_browser.py moved, a line for each widget and theme."""
+    reports = [report for kind in ("passed", "failed") for report in terminalreporter.stats.get(kind, [])]
+    lines = [line for report in reports for name, line in report.user_properties if name == "widget"]
+    if lines:
+        terminalreporter.section("widgets moved by keyboard in JupyterLab")
+        terminalreporter.write_line("\n".join(sorted(lines)))

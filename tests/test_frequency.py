@@ -151,7 +151,8 @@ def test_gradients_flow(face):
 
 def test_the_explorer_follows_its_slider(face):
     widgets = pytest.importorskip("elsface_lite.widgets")
-    slider, picture = widgets.frequency_explorer(face).children
+    explorer = widgets.frequency_explorer(face)
+    slider, picture = explorer.controls["cutoff"], explorer.picture
     before = picture.value
     assert slider.value == 0.125
     slider.value = 0.3

@@ -1,0 +1,324 @@
+"""Chapters in a real JupyterLab in headless Chromium: widgets are moved by keyboard, in the light and the dark theme.
+
+Each chapter is opened and run once. Without playwright or Chromium all of this is skipped, and the summary says so.
+"""
+
+import inspect
+import json
+import os
+import re
+import secrets
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+
+import pytest
+from conftest import ROOT
+from ipywidgets import VBox
+
+from elsface_lite import widgets
+from elsface_lite.images import write_png
+from elsface_lite.sources import portraits
+
+sync_api = pytest.importorskip("playwright.sync_api", reason="no browser test: pip install playwright")
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("[0-9][0-9]_*.ipynb"))
+# Functions that give a widget; the others of the package are its parts.
+EXPLORERS = {name for name in widgets.__all__ if inspect.signature(getattr(widgets, name)).return_annotation is VBox}
+CONTROLS = ".noUi-handle, select, input, textarea, button:not(.widget-upload)"
+# What a page is asked for again and again.
+HELPERS = """
+// What the pictures of a widget show, their captions included; and the pictures alone.
+window.shown = box => [...box.querySelectorAll('.widget-html-content')].filter(e => e.querySelector('img'))
+    .map(e => e.innerHTML).join();
+window.drawn = box => [...box.querySelectorAll('.widget-html-content img')].map(e => e.src).join();
+
+const paint = new OffscreenCanvas(1, 1).getContext('2d', {willReadFrequently: true});
+const brightness = () => {
+    const linear = [...paint.getImageData(0, 0, 1, 1).data].map(v => v / 255)
+        .map(v => v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4);
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2];
+};
+const fill = color => { paint.fillStyle = color; paint.fillRect(0, 0, 1, 1); };
+// The ratio of WCAG 2.2: the text's colour on everything that lies behind it.
+const contrast = element => {
+    const behind = [];
+    for (let e = element; e; e = e.parentElement) behind.unshift(getComputedStyle(e).backgroundColor);
+    ['white', ...behind].forEach(fill);
+    const ground = brightness();
+    fill(getComputedStyle(element).color);
+    const text = brightness();
+    return (Math.max(ground, text) + 0.05) / (Math.min(ground, text) + 0.05);
+};
+const written = e => e.matches('select') || [...e.childNodes].some(n => n.nodeType === 3 && n.data.trim());
+// Texts of outputs that are hard to read, each with its contrast.
+window.faint = () => [...document.querySelectorAll('.jp-OutputArea-output *')]
+    .filter(e => !e.matches('option, style, script') && e.checkVisibility() && written(e))
+    .map(e => [contrast(e), e.innerText.slice(0, 60)]).filter(([ratio]) => !(ratio >= 4.5));
+
+const seeThrough = img => {
+    paint.clearRect(0, 0, 1, 1);
+    fill(getComputedStyle(img).backgroundColor);
+    if (paint.getImageData(0, 0, 1, 1).data[3] === 255) return false;
+    const page = new OffscreenCanvas(img.naturalWidth, img.naturalHeight).getContext('2d');
+    page.drawImage(img, 0, 0);
+    return page.getImageData(0, 0, img.naturalWidth, img.naturalHeight).data.some((v, i) => i % 4 === 3 && v < 255);
+};
+// Pictures of this server that are not there, or let the theme shine through.
+window.badPictures = () => [...document.querySelectorAll('.jp-Notebook img')]
+    .filter(e => e.src.startsWith('data:') || new URL(e.src).host === location.host)
+    .filter(e => !e.naturalWidth || seeThrough(e)).map(e => e.alt || e.src.slice(0, 80));
+"""
+# The promise of the command is kept when the last cell has run, or one has failed.
+RUN_ALL = """async () => {
+    const {currentWidget} = jupyterapp.shell;
+    await currentWidget.context.ready;
+    await currentWidget.sessionContext.ready;
+    const late = new Promise((_, no) => setTimeout(() => no(new Error('the chapter runs for 20 minutes')), 1_200_000));
+    await Promise.race([jupyterapp.commands.execute('notebook:run-all-cells'), late]);
+    const cells = currentWidget.content.widgets.map(cell => cell.model.toJSON());
+    return cells.flatMap(cell => cell.outputs || []).filter(o => o.output_type === 'error').map(o => o.evalue);
+}"""
+# The text of each cell; of text cells nothing, so that only calls are found in it.
+SOURCES = """() => jupyterapp.shell.currentWidget.content.widgets
+    .map(({model}) => model.type === 'code' ? model.sharedModel.getSource() : '')"""
+EXECUTE = """async code => {
+    let printed = '';
+    const future = jupyterapp.shell.currentWidget.sessionContext.session.kernel.requestExecute({code});
+    future.onIOPub = ({content, header}) => { if (header.msg_type === 'stream') printed += content.text; };
+    const {content} = await future.done;
+    return {printed, error: content.ename ? `${content.ename}: ${content.evalue}` : ''};
+}"""
+
+# An answer to each exercise that a reader might well give, and that is wrong.
+WRONG = {
+    "00": ["check_1(63)", "check_2(first)", "check_3(first)", "check_4(lambda sr, lr: sr)"],
+    "01": [
+        "check_1(0.5)",
+        "check_2(0.3)",
+        "check_3(lambda near, far, cutoff: near)",
+        "check_4(lambda size, scale: torch.eye(size))",
+    ],
+    "02": ["check_1(1000)", "check_2(lambda encoder: encoder)", "check_3(lambda prepare, styles: prepare)"],
+    "03": [
+        "check_1(3)",
+        "check_2(lambda channels: nn.Sequential(nn.Conv2d(channels, channels, 3, padding=1)))",
+        "check_3(lambda body, x, recursions: body(x))",
+        "check_4(lambda blocks, kernel: 1.0)",
+    ],
+    "04": ["check_1((8, 16))", "check_2(lambda high_pass: high_pass)", "check_3(lambda weights, omega: weights, 0.5)"],
+    "05": [
+        "check_1(2.0)",
+        "check_2(4)",
+        "check_3(lambda sharp, kernel, amount: sharp)",
+        "check_4(lambda sr, hr: (sr - hr).square().mean())",
+    ],
+    "06": [
+        "check_1(8)",
+        "check_2(ELSFaceConfig.lite())",
+        "check_3(lambda model, lr, hr, most: F.l1_loss(model(lr), hr).backward() or model)",
+    ],
+    "07": ["check_1(0.0)", "check_2(hr)", "check_3(lambda a, b: (0.0, 9.0))", "check_4(lambda a, b: 1.0)"],
+    "09": [
+        "check_1(lambda sr: sr)",
+        "check_2(lambda b, r, x: 1.0)",
+        "check_3({'Results': '30 dB'})",
+        "check_4(lambda lr: lr.std(dim=(1, 2, 3)))",
+    ],
+}
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with sync_api.sync_playwright() as playwright:
+        found = filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome")))
+        path = next(found, playwright.chromium.executable_path)
+        if not Path(path).exists():
+            pytest.skip("no browser test: apt install chromium, or playwright install chromium")
+        # Without its sandbox Chromium runs as root, too, as in a container.
+        yield playwright.chromium.launch(executable_path=path, args=["--no-sandbox", "--disable-gpu"])
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory):
+    """The address of a JupyterLab that has a copy of the course, and settings of its own."""
+    home = tmp_path_factory.mktemp("lab")
+    for folder in ("notebooks", "figures", "data"):
+        shutil.copytree(ROOT / folder, home / "course" / folder)
+    settings = {
+        "apputils-extension/notification": {"fetchNews": "false", "checkForUpdates": False},
+        "notebook-extension/tracker": {"windowingMode": "none"},  # cells far away are in the page, too
+    }
+    for name, content in settings.items():
+        file = home / f"settings/@jupyterlab/{name}.jupyterlab-settings"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(json.dumps(content))
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    token = secrets.token_hex()
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("JUPYTER")} | {
+        "JUPYTER_TOKEN": token,
+        "JUPYTER_CONFIG_DIR": f"{home}/config",
+        "JUPYTER_DATA_DIR": f"{home}/data",
+        "JUPYTER_RUNTIME_DIR": f"{home}/runtime",
+        "JUPYTERLAB_SETTINGS_DIR": f"{home}/settings",
+        "JUPYTERLAB_WORKSPACES_DIR": f"{home}/workspaces",
+        "IPYTHONDIR": f"{home}/ipython",
+        "OMP_NUM_THREADS": "1",
+    }
+    options = ["--allow-root", "--no-browser", "--ip=127.0.0.1", f"--port={port}", "--ServerApp.port_retries=0"]
+    options += ["--LabApp.expose_app_in_browser=True", f"--ServerApp.root_dir={home}/course"]
+    with (home / "log").open("w") as log:
+        server = subprocess.Popen(
+            [sys.executable, "-m", "jupyterlab", *options], env=environment, cwd=home, stdout=log, stderr=log
+        )
+    address = f"http://127.0.0.1:{port}"
+    for _ in range(120):
+        try:
+            urllib.request.urlopen(f"{address}/api?token={token}", timeout=5).close()
+            break
+        except OSError:
+            assert server.poll() is None, (home / "log").read_text()
+            time.sleep(0.5)
+    yield address, token
+    server.terminate()
+    server.wait(30)
+
+
+@pytest.fixture(scope="module", params=NOTEBOOKS, ids=lambda path: path.stem)
+def chapter(request, lab, browser):
+    """The number of a chapter, a page with it, and what went wrong when all its cells were run there."""
+    address, token = lab
+    page = browser.new_page(viewport={"width": 1300, "height": 1600})
+    page.set_default_timeout(60_000)
+    page.add_init_script(HELPERS)
+    # Nothing of the network is needed, such as the picture of the Colab badge.
+    page.route(lambda url: not url.startswith(address), lambda route: route.abort())
+    # A workspace each, or the next page would open this chapter, too.
+    page.goto(f"{address}/lab/workspaces/{request.param.stem}/tree/notebooks/{request.param.name}?token={token}")
+    page.wait_for_function("() => window.jupyterapp?.shell.currentWidget?.sessionContext")
+    yield request.param.stem[:2], page, page.evaluate(RUN_ALL)
+    page.evaluate("() => jupyterapp.shell.currentWidget.sessionContext.shutdown()")
+    page.close()
+
+
+def test_a_chapter_runs_and_its_pictures_are_there(chapter):
+    _, page, errors = chapter
+    assert not errors
+    assert not page.evaluate("badPictures()")
+
+
+def keys(control) -> tuple[list[str], list[str]]:
+    """What to press to move a control from where it is, and to move it back.
+
+    A menu has to be opened first: the arrows of a closed one belong to the notebook, and go to another cell.
+    """
+    return control.evaluate("""e => {
+        const there_and_back = (a, b, last) => last ? [b, a] : [a, b];
+        if (e.matches('.noUi-handle'))
+            return there_and_back(['ArrowRight'], ['ArrowLeft'], e.ariaValueNow === e.ariaValueMax);
+        if (e.matches('select'))
+            return there_and_back(['Space', 'ArrowDown', 'Enter'], ['Space', 'ArrowUp', 'Enter'],
+                                  e.selectedIndex === e.length - 1);
+        return [['Space'], ['Space']];
+    }""")
+
+
+def press(page, names: list[str]) -> None:
+    for name in names:
+        page.keyboard.press(name, delay=50)
+
+
+def asleep(control) -> bool:
+    return control.evaluate("e => Boolean(e.closest('[disabled]'))")
+
+
+def move(page, box, control, sleeping: list) -> list[str]:
+    """Moves a control by keyboard and back.
+
+    In between come those controls that sleep in other states of this one, and are taken from the list.
+
+    Returns:
+        The names of all that were moved, in brackets what is special about one.
+    """
+    name = control.evaluate("e => e.closest('.widget-inline-hbox').innerText.split('\\n')[0]")
+    if control.evaluate("e => e.length === 1"):
+        return [f"{name} (one choice)"]
+    widget = box.element_handle()
+    text, images = widget.evaluate("e => [shown(e), drawn(e)]")
+    there, back = keys(control)
+    control.focus()
+    others = []
+    try:
+        press(page, there)
+        page.wait_for_function("([e, text]) => shown(e) !== text", arg=[widget, text])
+        only_text = widget.evaluate("(e, images) => drawn(e) === images", images)
+        for other in [other for other in sleeping if not asleep(other)]:
+            sleeping.remove(other)
+            others += move(page, box, other, sleeping)
+        control.focus()
+        press(page, back)
+        page.wait_for_function("([e, text]) => shown(e) === text", arg=[widget, text])
+    except sync_api.TimeoutError:
+        pytest.fail(f"{name}: the picture did not change by {there}, or did not become what it was by {back}")
+    return [f"{name} (words only)" if only_text else name, *others]
+
+
+def upload(page, box, control, photograph: Path) -> str:
+    """Uploads a photograph by keyboard; the name of the button."""
+    widget, name = box.element_handle(), control.inner_text().split(" (")[0]
+    text = widget.evaluate("shown")
+    control.focus()
+    with page.expect_file_chooser() as chooser:
+        press(page, ["Space"])
+    chooser.value.set_files(photograph)
+    page.wait_for_function("([e, text]) => shown(e) !== text", arg=[widget, text])
+    return name
+
+
+@pytest.mark.parametrize("theme", ["Light", "Dark"])
+def test_every_widget_answers_the_keyboard(chapter, theme, tmp_path, record_property):
+    """Each control is moved and moved back: its picture changes, and becomes what it was. All texts can be read."""
+    number, page, _ = chapter
+    page.evaluate("theme => jupyterapp.commands.execute('apputils:change-theme', {theme})", f"JupyterLab {theme}")
+    page.wait_for_function("light => document.body.dataset.jpThemeLight === light", arg=str(theme == "Light").lower())
+    calls = re.compile(rf"\b({'|'.join(EXPLORERS)})\(")
+    cells, names = page.evaluate(SOURCES), []
+    boxes = page.locator(".jp-OutputArea-output:has(.widget-html-content img)")
+    for box in boxes.all():
+        box.scroll_into_view_if_needed()
+        at = box.evaluate("e => [...document.querySelectorAll('.jp-Notebook .jp-Cell')].indexOf(e.closest('.jp-Cell'))")
+        # The widget that this cell shows was made here, or in the nearest cell above that makes one.
+        names.append(calls.findall("\n".join(cells[: at + 1]))[-1])
+        controls = box.locator(CONTROLS).all()
+        sleeping = [control for control in controls if asleep(control)]
+        awake = [control for control in controls if control not in sleeping]
+        moved = [name for control in awake for name in move(page, box, control, sleeping)]
+        assert not sleeping, f"{names[-1]}: controls that no other control wakes"
+        # Once, at the end: there is no way back from an upload.
+        for control in box.locator(".widget-upload").all() if theme == "Dark" else []:
+            write_png(portraits()["grace_hopper"], tmp_path / "hopper.png")
+            moved.append(upload(page, box, control, tmp_path / "hopper.png"))
+        box.screenshot(path=tmp_path / f"{number}-{len(names)}-{theme}.png")
+        record_property("widget", f"{number}  {names[-1]:24} {theme:6} {'; '.join(moved)}")
+    assert {call for cell in cells for call in calls.findall(cell)} == set(names)
+    assert not page.evaluate("faint()")
+    assert not page.evaluate("badPictures()")
+
+
+def test_a_wrong_answer_gets_a_hint(chapter):
+    """Each check says in words why an answer is wrong, and no traceback does. (A right one passes in the chapter.)"""
+    number, page, _ = chapter
+    checks = set(re.findall(r"^def (check_\d+)", "\n".join(page.evaluate(SOURCES)), re.MULTILINE))
+    calls = WRONG.get(number, [])
+    assert {call.split("(")[0] for call in calls} == checks
+    for call in calls:
+        answer = page.evaluate(EXECUTE, f"print({call})")
+        assert not answer["error"], f"{call}: {answer['error']}"
+        *hint, verdict = answer["printed"].splitlines()
+        assert verdict in ("False", "None") and len("".join(hint)) > 20, f"{call}: {answer['printed']}"
+        assert "not answered" not in "".join(hint)
