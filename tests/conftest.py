@@ -20,5 +20,5 @@ def pytest_terminal_summary(terminalreporter):
     reports = [report for kind in ("passed", "failed") for report in terminalreporter.stats.get(kind, [])]
     lines = [line for report in reports for name, line in report.user_properties if name == "widget"]
     if lines:
-        terminalreporter.section("widgets moved by keyboard in JupyterLab")
+        terminalreporter.section("controls moved by keyboard in JupyterLab, each of which changed its picture")
         terminalreporter.write_line("\n".join(sorted(lines)))
