@@ -15,8 +15,9 @@ lab: setup
 	    --LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate notebooks/00_start_here.ipynb
 
 # One thread in each of two processes: PyTorch's threads would fight over two cores.
+# In the order of their names: the browser comes early, since it takes longest and only one process can have it.
 test: setup $(PEERS)
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadscope --nbval-lax --nbval-current-env \
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadscope --no-loadscope-reorder --nbval-lax --nbval-current-env \
 	    --nbval-cell-timeout=300 --durations=15
 
 demo: setup
