@@ -88,7 +88,11 @@ def test_only_the_data_sources_open_connections():
 def recipe(target: str) -> list[str]:
     """The words of the command that a target of the Makefile runs."""
     printed = subprocess.run(
-        ["make", "-n", "-o", "setup", target], cwd=ROOT, capture_output=True, text=True, check=True
+        ["make", "-n", "--no-print-directory", "-o", "setup", target],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
     )
     return printed.stdout.replace("\\\n", " ").split()
 
@@ -108,7 +112,7 @@ def test_lab_listens_on_this_machine_with_a_token(monkeypatch):
 
 def audit(venv: Path, **environment: str) -> subprocess.CompletedProcess:
     """`make audit` with the tools of a virtual environment."""
-    command = ["make", "-s", "-o", "setup", f"VENV={venv}", "audit"]
+    command = ["make", "-s", "--no-print-directory", "-o", "setup", f"VENV={venv}", "audit"]
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env=os.environ | environment, timeout=120)
 
 
