@@ -47,11 +47,11 @@ def model(**changes: Any) -> Changes:
 
 
 EXPERIMENTS = {
-    "sharp_loss": Experiment([{"train.sharp_weight": weight} for weight in (0.0, 0.05, 0.2)]),
+    "sharp_loss": Experiment([{"train.shift": 0, "train.sharp_weight": weight} for weight in (0.0, 0.05, 0.2)]),
     "optimizer": Experiment(
         [
-            {"train.optimizer": "muon", "train.learning_rate": 1e-3},
-            {"train.optimizer": "adam", "train.learning_rate": 2e-3},
+            {"train.shift": 0, "train.optimizer": "muon", "train.learning_rate": 1e-3},
+            {"train.shift": 0, "train.optimizer": "adam", "train.learning_rate": 2e-3},
         ]
     ),
     "search": Experiment(

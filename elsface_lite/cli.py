@@ -124,6 +124,8 @@ def _export(args: argparse.Namespace) -> int:
     from .export import calibration_faces, export_int8, export_onnx, exported_name
     from .weights import load_pretrained
 
+    if args.faces and not args.int8:
+        raise ElsfaceError("--faces are what --int8 learns from: give both, or neither.")
     model, out = load_pretrained(args.weights), args.out or Path(exported_name(args.weights).name)
     if args.int8:
         loss = export_int8(model, out, calibration_faces(args.faces))

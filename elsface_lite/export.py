@@ -3,6 +3,7 @@
 Needs the extra `onnx`: pip install "elsface-lite[onnx]".
 """
 
+import copy
 import hashlib
 import json
 import os
@@ -51,7 +52,7 @@ def export_onnx(model: ELSFace, path: str | os.PathLike[str]) -> float:
 
     Returns:
         The largest difference from PyTorch, of values in [0, 1], on two portraits at three sizes. With shifted windows
-        (depth 2 or more) the sides must be larger than a window.
+        (depth 2 or more) the file is right only for grids larger than a window, which is all that `OnnxModel` takes.
 
     Raises:
         ElsfaceError: ONNX is not installed, the file cannot be written, or it differs by more than 1e-4.
@@ -61,6 +62,7 @@ def export_onnx(model: ELSFace, path: str | os.PathLike[str]) -> float:
         import onnxscript  # noqa: F401 (PyTorch's exporter asks for it late, and with a traceback)
     except ImportError as error:
         raise ElsfaceError(MISSING) from error
+    frozen = copy.deepcopy(model).eval()
     lr = torch.rand(2, 3, 40, 48)  # not the sizes that pooling and windows take as they are: those would be baked in
     sizes = {0: torch.export.Dim("batch"), 2: torch.export.Dim("height"), 3: torch.export.Dim("width")}
     with (
@@ -68,7 +70,7 @@ def export_onnx(model: ELSFace, path: str | os.PathLike[str]) -> float:
         patch("elsface_lite.style.F.adaptive_avg_pool2d", _adaptive_average_pool),
     ):
         program = torch.onnx.export(
-            model.eval(), (lr,), dynamo=True, verbose=False, opset_version=OPSET, dynamic_shapes=(sizes,),
+            frozen, (lr,), dynamo=True, verbose=False, opset_version=OPSET, dynamic_shapes=(sizes,),
             input_names=["lr"], output_names=["sr"],
         )  # fmt: skip
     assert program is not None  # as it would be without dynamo
@@ -191,7 +193,8 @@ class OnnxModel(nn.Module):
     Shape: (b, 3, h, w) RGB in [0, 1] -> (b, 3, scale h, scale w), not clamped, on the CPU.
 
     Raises:
-        ElsfaceError: ONNX Runtime is not installed, or the file is none of ours.
+        ElsfaceError: ONNX Runtime is not installed, or the file is none of ours; or, when called, a face is so small
+            that windows would not shift, if the network shifts them.
     """
 
     def __init__(self, path: str | os.PathLike[str], threads: int | None = None) -> None:
@@ -214,5 +217,7 @@ class OnnxModel(nn.Module):
             raise ElsfaceError(f"{path} is damaged, or elsface-lite did not export it: export it again.") from error
 
     def forward(self, lr: Tensor) -> Tensor:
+        if self.config.depth > 1 and self.config.grid * min(lr.shape[-2:]) <= self.config.window:
+            raise ElsfaceError("this exported network needs faces larger than its windows: use the torch runtime.")
         (sr,) = self.session.run(None, {"lr": lr.cpu().numpy()})
         return torch.from_numpy(sr)

@@ -78,6 +78,8 @@ class TrainConfig(Config):
         self.check_least(1, "epochs", "batch_size", "validate_every", "checkpoint_every", "log_every")
         self.check_least(0, "learning_rate", "warmup_steps", "weight_decay", "gradient_clip", "sharp_weight")
         self.check_least(0, "shift", "seed")
+        if self.shift > 64:
+            raise ValueError(f"shift must be at most 64 pixels, half of an HR face, not {self.shift}.")
         for name in ("beta2", "ema_decay"):
             if not 0 <= getattr(self, name) < 1:
                 raise ValueError(f"{name} must lie in [0, 1), not {getattr(self, name)}.")

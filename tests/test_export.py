@@ -36,7 +36,11 @@ def test_equals_torch(folder, size):
 def test_paper_and_shifted_windows(folder):
     torch.manual_seed(0)
     changes = dict(channels=12, heads=2, hfebs=1, hfeb_blocks=1, head_blocks=1, depth=2)
-    assert export_onnx(ELSFace(ELSFaceConfig.paper(**changes)), folder / "paper.onnx") < 1e-5
+    model = ELSFace(ELSFaceConfig.paper(**changes)).train()
+    assert export_onnx(model, folder / "paper.onnx") < 1e-5
+    assert model.training, "the model is not changed"
+    with pytest.raises(ElsfaceError, match="larger than its windows"):
+        OnnxModel(folder / "paper.onnx")(torch.rand(1, 3, 4, 20))
 
 
 def test_int8(folder):
@@ -60,6 +64,8 @@ def test_restore_by_onnx(folder, tmp_path, monkeypatch, capsys):
 
     assert main(["restore", str(tmp_path / "astronaut.png"), "--runtime", "onnx", "--weights", "lite-x8"]) == 2
     assert "elsface-lite export --weights lite-x8" in capsys.readouterr().err
+    assert main(["export", "--faces", str(tmp_path)]) == 2
+    assert "--int8" in capsys.readouterr().err
 
 
 def test_a_wrong_result_is_not_written(folder, tmp_path, monkeypatch):

@@ -198,6 +198,8 @@ def test_ema_and_flips_and_precision():
 
 
 def test_shifts():
+    with pytest.raises(ValueError, match="at most 64 pixels"):
+        TrainConfig(shift=65)
     shifts = torch.cat([batch_indices(TrainConfig(shift=3), step, 16)[2] for step in range(50)])
     assert shifts.unique().tolist() == [*range(-3, 4)]
     assert not batch_indices(TrainConfig.paper(), 0, 16)[2].any()
