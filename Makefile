@@ -7,7 +7,7 @@ PEERS := $(VENV)/.installed_peers
 # In a container the user is often root, which Jupyter wants to be told.
 AS_ROOT := $(if $(filter 0,$(shell id -u)),--allow-root)
 
-.PHONY: lab test demo docs coverage audit minutes ablations bench-peers setup lock format clean
+.PHONY: lab test demo docs coverage notebooks-hostile audit minutes ablations bench-peers setup lock format clean
 
 # Reachable from this machine only, with a token, and without JupyterLab's own look for news and updates.
 lab: setup
@@ -32,6 +32,10 @@ docs: setup
 coverage: setup $(PEERS)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadscope tests --ignore=tests/test_browser.py \
 	    --ignore=tests/test_docs.py --cov --cov-report=term-missing
+
+# Every chapter read-only, without home and network, from a path with spaces and umlauts; `make test` does two of them.
+notebooks-hostile: setup
+	HOSTILE=all OMP_NUM_THREADS=1 $(BIN)/python -m pytest -s -v tests/test_hostile_notebooks.py
 
 # Known vulnerabilities of what is pinned, from osv.dev. pip-audit is no part of the lock: nothing else needs it.
 audit: setup

@@ -5,12 +5,17 @@
 Every line of a table is a run of its own, which `elsface-lite train` with the `--set` arguments in the column `set`
 trains as well. A run that was interrupted goes on where it was, one that is finished is only read. The same command
 started twice, with OMP_NUM_THREADS=1, shares the runs out between two cores.
+
+Of the ablations it also keeps what one can look at: data/ablations/portraits.webp has the two portraits of
+`sources.portraits`, data/ablations/spectra.csv the mean spectrum of the held-out faces. The picture has a row, and the
+table a column, for HR, for bicubic, and for what each line restores with its first seed.
 """
 
 import argparse
 import csv
 import json
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,14 +23,19 @@ from typing import Any
 import filelock
 import numpy as np
 import torch
+from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
+from torchvision.transforms.functional import to_pil_image
+from torchvision.utils import make_grid
 
 from elsface_lite.degradation import downscale, quantize, upscale
+from elsface_lite.faces import crop_face, find_faces
 from elsface_lite.files import whole_file
-from elsface_lite.frequency import band_energy
+from elsface_lite.frequency import band_energy, radial_profile
 from elsface_lite.metrics import lpips, psnr, ssim
 from elsface_lite.model import ELSFace
 from elsface_lite.runs import Run, RunConfig, decode_faces, split_faces
+from elsface_lite.sources import portraits
 from elsface_lite.weights import load_pretrained
 
 Changes = dict[str, Any]  # of the presets `lite`, by table and field: {"model.channels": 48}
@@ -39,6 +49,7 @@ class Experiment:
 
     lines: list[Changes]
     seeds: tuple[int, ...] = (0,)
+    looks: bool = False  # whether what the lines restore is kept as pictures and spectra
 
 
 def model(**changes: Any) -> Changes:
@@ -92,8 +103,19 @@ EXPERIMENTS = {
             )
         ],
         seeds=(0, 1),
+        looks=True,
     ),
 }
+
+
+def described(changes: Changes) -> str:
+    """The changes, each as `elsface-lite train` takes it after --set."""
+    return " ".join(f"{field}={value}" for field, value in changes.items())
+
+
+def folder_of(name: str, changes: Changes, seed: int, arguments: argparse.Namespace) -> Path:
+    """Where a run of an experiment lies."""
+    return arguments.runs / name / described(changes | {"seed": seed}).replace(" ", "-")
 
 
 @torch.inference_mode()
@@ -147,8 +169,7 @@ def train(folder: Path, changes: Changes, arguments: argparse.Namespace) -> dict
 
 def line_of_table(name: str, changes: Changes, seed: int, arguments: argparse.Namespace) -> dict[str, Any] | None:
     """The line of one run, trained if it has to be; None while another process trains it."""
-    described = [f"{field}={value}" for field, value in changes.items()]
-    folder = arguments.runs / name / "-".join([*described, f"seed={seed}"])
+    folder = folder_of(name, changes, seed, arguments)
     folder.mkdir(parents=True, exist_ok=True)
     scores = folder / "scores.json"
     try:
@@ -162,7 +183,7 @@ def line_of_table(name: str, changes: Changes, seed: int, arguments: argparse.Na
     config = Run(folder).config.to_dict()
     fields = dict.fromkeys(field for line in EXPERIMENTS[name].lines for field in line)
     chosen = {field.split(".")[1]: config[field.split(".")[0]][field.split(".")[1]] for field in fields}
-    return chosen | {"seed": seed} | json.loads(scores.read_text(encoding="utf-8")) | {"set": " ".join(described)}
+    return chosen | {"seed": seed} | json.loads(scores.read_text(encoding="utf-8")) | {"set": described(changes)}
 
 
 def table(arguments: argparse.Namespace) -> list[dict[str, Any]]:
@@ -182,6 +203,37 @@ def write(rows: list[dict[str, Any]], path: Path) -> None:
         writer.writerows(
             {name: f"{value:.5g}" if isinstance(value, float) else value for name, value in row.items()} for row in rows
         )
+
+
+def restorers(name: str, arguments: argparse.Namespace) -> dict[str, Callable[[Tensor], Tensor]]:
+    """What makes SR of HR, (b, 3, H, W): nothing, bicubic, and the network of each line whose first seed is done."""
+    experiment = EXPERIMENTS[name]
+    found: dict[str, Callable[[Tensor], Tensor]] = {"HR": lambda hr: hr}
+    found["bicubic"] = lambda hr: upscale(downscale(hr, 4), 4)
+    for changes in experiment.lines:
+        folder = folder_of(name, changes, experiment.seeds[0], arguments)
+        if (folder / "scores.json").exists():
+            network = load_pretrained(folder / "best.safetensors")
+            found[described(changes)] = lambda hr, network=network: network(downscale(hr, 4))
+    return found
+
+
+@torch.inference_mode()
+def write_looks(name: str, arguments: argparse.Namespace, folder: Path) -> None:
+    """Writes the portraits and the mean spectra of an experiment at scale 4; see the top of this file."""
+    hr = quantize(torch.stack([crop_face(image, find_faces(image)[0]) for image in portraits().values()]))
+    held_out = np.load(arguments.runs / "validation.npy", mmap_mode="r")
+    batches = np.array_split(held_out, -(-len(held_out) // 16))
+    pictures, spectra = [], {}
+    for label, restorer in restorers(name, arguments).items():
+        pictures.append(quantize(restorer(hr)))
+        profiles = [radial_profile(quantize(restorer(torch.tensor(part).float() / 255))) for part in batches]
+        spectra["frequency"] = profiles[0][0].tolist()
+        spectra[label] = torch.cat([power for _, power in profiles]).mean(0).tolist()
+    sheet = make_grid(torch.cat(pictures), nrow=len(hr), padding=0)
+    with whole_file(folder / "portraits.webp") as beside:
+        to_pil_image(sheet).save(beside, lossless=True)
+    write([dict(zip(spectra, row, strict=True)) for row in zip(*spectra.values(), strict=True)], folder / "spectra.csv")
 
 
 def decode(arguments: argparse.Namespace) -> None:
@@ -205,7 +257,10 @@ def main() -> None:
     arguments = parser.parse_args()
     decode(arguments)
     table(arguments)  # trains what no other process does
-    write(table(arguments), Path(__file__).parent / f"{arguments.experiment}.csv")
+    beside = Path(__file__).parent
+    write(table(arguments), beside / f"{arguments.experiment}.csv")
+    if EXPERIMENTS[arguments.experiment].looks:
+        write_looks(arguments.experiment, arguments, beside / arguments.experiment)
 
 
 if __name__ == "__main__":

@@ -23,8 +23,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     if isinstance(sys.stdout, io.TextIOWrapper):  # a file's name may hold what the terminal cannot write
         sys.stdout.reconfigure(errors="backslashreplace")
     words = list(sys.argv[1:] if argv is None else argv)
-    args = _parser(words[:1]).parse_args(words)
     try:
+        args = _parser(words[:1]).parse_args(words)
         return args.run(args)
     except ElsfaceError as error:
         _complain(error)
@@ -80,6 +80,7 @@ def add_restore_command(subparsers: argparse._SubParsersAction) -> None:
     add("--weights", default="lite-x4", metavar="NAME", help="weights by name, or a .safetensors file (lite-x4)")
     add("--runtime", choices=["torch", "onnx"], default="torch", help="onnx: run NAME.onnx, which `export` has written")
     add("--device", metavar="D", help="cpu, cuda, ... (default: the best there is)")
+    add("--resume", action="store_true", help="go on after an interruption: pass over what has its result in DIR")
     add("--batch-size", type=_positive, default=16, metavar="N", help="LR faces at a time (default: 16)")
     parser.set_defaults(run=_restore)
 
@@ -99,7 +100,8 @@ def _restore(args: argparse.Namespace) -> int:
     sides, limit = [box.side for result in results for box in result.boxes], args.size or LR_SIDES[1]
     if larger := sum(side > limit + 1 for side in sides):
         print(f"note: {larger} of {len(sides)} faces are larger than {limit} pixels and lost detail, see --size.")
-    done = f"{len(results) - len(failed)} restored, {len(failed)} failed"
+    kept = sum(result.kept for result in results)
+    done = f"{len(results) - len(failed) - kept} restored, {len(failed)} failed" + f", {kept} were there" * bool(kept)
     print(f"{done}: see {Path(args.out)}" if len(failed) < len(results) else done)
     return 2 if failed else 0
 

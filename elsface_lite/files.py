@@ -1,5 +1,6 @@
 """Files appear whole or not at all."""
 
+import errno
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -7,6 +8,22 @@ from pathlib import Path
 from uuid import uuid4
 
 from .errors import ElsfaceError
+
+FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+PART = "[0-9a-f]" * 32  # what `whole_file` calls a file that is not whole yet, as a pattern
+
+
+def unwritable(path: str | os.PathLike[str], error: OSError) -> ElsfaceError:
+    """The error that says why the system does not let us write there."""
+    advice = "Make room, and try again." if error.errno in FULL else "Choose another place."
+    return ElsfaceError(f"cannot write {path}: {error.strerror or error}. {advice}")
+
+
+def remove_parts(folder: Path) -> None:
+    """Removes what `whole_file` left in a folder when its process was killed. No other process may be writing there."""
+    for part in folder.glob(f".{PART}.part*"):
+        with suppress(OSError):
+            part.unlink()
 
 
 @contextmanager
@@ -29,7 +46,7 @@ def whole_file(path: str | os.PathLike[str]) -> Iterator[Path]:
         yield beside
         beside.replace(path)
     except OSError as error:
-        raise ElsfaceError(f"cannot write {path}: {error.strerror or error}. Choose another place.") from error
+        raise unwritable(path, error) from error
     finally:
         # After the move there is nothing left to remove; after an error or an interruption there may be.
         with suppress(OSError):

@@ -38,6 +38,7 @@ class Restored:
             if they were written to files.
         boxes: where in the photograph each face is; empty for an LR face.
         files: what was written, in the order of the images.
+        kept: an earlier call had done this input, and `resume` left it alone; `files` has the first of its pictures.
         error: why it failed; None if it did not.
     """
 
@@ -45,6 +46,7 @@ class Restored:
     images: list[Tensor] = field(default_factory=list)
     boxes: list[Box] = field(default_factory=list)
     files: list[Path] = field(default_factory=list)
+    kept: bool = False
     error: str | None = None
 
     @property
@@ -69,6 +71,7 @@ def restore(
     size: int | None = None,
     device: str | None = None,
     batch_size: int = 16,
+    resume: bool = False,
 ) -> list[Restored]:
     """Restores the faces in pictures; one that fails does not stop the others.
 
@@ -86,6 +89,8 @@ def restore(
         size: bring every face to this many LR pixels first, 8 to 512; None leaves it at its own size, up to 512.
         device: "cpu", "cuda" and so on; None takes the best there is, or the network's own.
         batch_size: LR faces that go through the network at a time.
+        resume: do only those inputs whose result is not in `out` yet, as after an interruption. Everything else should
+            be as in the call before; False does all again, and replaces files.
 
     Returns:
         One result for each file or picture, in order. What failed has an `error`; so has a path that does not exist
@@ -95,6 +100,8 @@ def restore(
         ElsfaceError: the weights, the device or the folder for the results cannot be used, or `lr` is combined with
             what needs a photograph.
     """
+    if resume and out is None:
+        raise ElsfaceError("to resume there must be a folder that an earlier call has written to: name it by out.")
     if lr and (paste or size):
         raise ElsfaceError("an LR face has no photograph around it: give lr alone, or paste and size without lr.")
     if size is not None and not LR_SIDES[0] <= size <= LR_SIDES[1]:
@@ -106,8 +113,9 @@ def restore(
     output = _Output(out, tasks) if out is not None else None
     # LR faces go through by the batch. A photograph has a batch of its own, since only one fits into any memory.
     step = batch_size if lr else 1
-    chunks = [tasks[start : start + step] for start in range(0, len(tasks), step)]
-    with tqdm(total=len(tasks), unit="picture", disable=None) as bar:
+    left = [task for task in tasks if not (resume and output and output.keep(task))]
+    chunks = [left[start : start + step] for start in range(0, len(left), step)]
+    with tqdm(total=len(left), unit="picture", disable=None) as bar:
 
         def finish(chunk: list[_Task]) -> None:
             for task in chunk:
@@ -339,13 +347,23 @@ class _Output:
         number = self.taken[key] = self.taken.get(key, 0) + 1
         return name if number == 1 else self.free(f"{name}-{number}")
 
+    def keep(self, task: _Task) -> bool:
+        """Whether an earlier call has done this task, which is noted."""
+        path = self.folder / f"{task.name}.png"
+        if isinstance(task.picture, ElsfaceError) or os.path.realpath(path) in self.originals or not path.is_file():
+            return False
+        task.picture, task.result.kept, task.result.files = None, True, [path]
+        return True
+
     def write(self, task: _Task) -> None:
         """Writes the images of a task as name.png, name-face2.png, ..."""
-        for number, image in enumerate(task.result.images, 1):
-            name = task.name if number == 1 else self.free(f"{task.name}-face{number}")
-            path = self.folder / f"{name}.png"
+        count = len(task.result.images)
+        names = [task.name, *(self.free(f"{task.name}-face{number}") for number in range(2, count + 1))]
+        paths = [self.folder / f"{name}.png" for name in names[:count]]
+        for path in paths:
             if os.path.realpath(path) in self.originals:
                 raise ElsfaceError(f"{path} is itself an input and would be lost: choose another output folder.")
+        # The first comes last: where it is, all of them are, and `keep` need not look for more.
+        for image, path in reversed(list(zip(task.result.images, paths, strict=True))):
             write_png(image, path)
-            task.result.files.append(path)
-        task.result.images = []
+        task.result.files, task.result.images = paths, []

@@ -2,7 +2,9 @@
 
 import argparse
 import csv
+import io
 import json
+import threading
 import time
 import tomllib
 import warnings
@@ -11,7 +13,8 @@ from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self, TypeVar
+from typing import Any, BinaryIO, Self, TypeVar
+from unittest.mock import patch
 
 import filelock
 import numpy as np
@@ -25,7 +28,7 @@ from .config import Config
 from .data import load_face, split_by_person
 from .degradation import downscale, upscale
 from .errors import ElsfaceError
-from .files import whole_file
+from .files import remove_parts, unwritable, whole_file
 from .images import write_png
 from .model import ELSFaceConfig
 from .sources import faces_in, people_of
@@ -138,21 +141,27 @@ def decode_faces(paths: Sequence[Path], file: Path) -> np.ndarray:
         ElsfaceError: more than 1 % of the pictures cannot be read.
     """
     unreadable = []
-    with whole_file(file) as beside:
-        faces = np.lib.format.open_memmap(beside, "w+", np.uint8, (len(paths), 3, HR_SIZE, HR_SIZE))
-        count = 0
+    # Not through a memory map: a disk that is full would end the process by a signal, without a word.
+    with whole_file(file) as beside, beside.open("wb") as faces:
+        _write_header(faces, len(paths))
         for path in tqdm(paths, "decoding", unit=" faces", leave=False, disable=None):
             try:
-                faces[count] = load_face(path, HR_SIZE).numpy()
-                count += 1
+                faces.write(load_face(path, HR_SIZE).numpy().tobytes())
             except ElsfaceError as error:
                 unreadable.append(str(error))
         if len(unreadable) > UNREADABLE_SHARE * len(paths):
             raise ElsfaceError(f"{len(unreadable)} of {len(paths)} pictures cannot be read, such as: {unreadable[0]}")
-        del faces
+        faces.seek(0)
+        _write_header(faces, len(paths) - len(unreadable))
     for message in unreadable:
         warnings.warn(f"skipped: {message}", stacklevel=2)
-    return np.load(file, mmap_mode="r")[:count]
+    return np.load(file, mmap_mode="r")
+
+
+def _write_header(file: BinaryIO, faces: int) -> None:
+    """The first bytes of an .npy file; NumPy makes them as long for any number of faces."""
+    shape = (faces, 3, HR_SIZE, HR_SIZE)
+    np.lib.format.write_array_header_1_0(file, {"descr": "|u1", "fortran_order": False, "shape": shape})
 
 
 def split_faces(config: RunConfig) -> tuple[list[Path], list[Path]]:
@@ -223,8 +232,10 @@ class Run:
     def save_checkpoint(self, trainer: Trainer) -> None:
         """Writes the checkpoint whole or not at all, and keeps the one before."""
         last, previous = self.checkpoints
+        packed = io.BytesIO()  # to a file itself, torch.save meets a full disk with an error of its own kind
+        torch.save({"format": FORMAT, **trainer.state_dict()}, packed)
         with whole_file(last) as beside:
-            torch.save({"format": FORMAT, **trainer.state_dict()}, beside)
+            beside.write_bytes(packed.getbuffer())
             if last.exists():
                 last.replace(previous)
 
@@ -258,18 +269,21 @@ class Run:
             stop_at: stop before this step, with a checkpoint written; for lessons and tests.
 
         Raises:
-            ElsfaceError: another process trains in this folder, memory is short, or the loss diverged.
+            ElsfaceError: another process trains in this folder, memory or disk is full, or the loss diverged.
         """
-        trainer = Trainer(self.config.train, self.config.model, *self._faces_for_all())
-        main = trainer.accelerator.is_main_process
         lock = filelock.FileLock(self.folder / ".lock", blocking=False)
         try:
-            if main:
+            if PartialState().is_main_process:
                 lock.acquire()
+                remove_parts(self.folder)
+                remove_parts(self.folder / "samples")
+            trainer = Trainer(self.config.train, self.config.model, *self._faces_for_all())
             self.load_checkpoint(trainer)
             self._loop(trainer, report, stop_at)
         except filelock.Timeout as error:
             raise ElsfaceError(f"another process trains in {self.folder}: wait for it, or choose another.") from error
+        except OSError as error:  # of the log or the lock, which are not written as whole files
+            raise unwritable(self.folder, error) from error
         except (torch.OutOfMemoryError, RuntimeError) as error:
             if not (isinstance(error, torch.OutOfMemoryError) or "not enough memory" in str(error)):
                 raise
@@ -350,7 +364,8 @@ class Log:
         rows = []
         if self.file.is_file():
             with self.file.open(encoding="utf-8", newline="") as file:
-                rows = [row for row in csv.DictReader(file) if row["step"].isdigit() and int(row["step"]) <= step]
+                whole = (row for row in csv.DictReader(file) if None not in row.values())  # not cut by a full disk
+                rows = [row for row in whole if row["step"].isdigit() and int(row["step"]) <= step]
         with whole_file(self.file) as beside, beside.open("w", encoding="utf-8", newline="") as file:
             writer = csv.DictWriter(file, COLUMNS)
             writer.writeheader()
@@ -405,6 +420,9 @@ def run_train(options: argparse.Namespace) -> int:
         data = {"faces": options.faces, "people": options.people}
         changes = [f"data.{name}={json.dumps(str(Path(value).resolve()))}" for name, value in data.items() if value]
         run = Run.create(options.out, RunConfig.read(options.config, [*changes, *options.changes]))
-    trainer = run.train()
+    # TensorBoard's thread meets a full disk, too, and hands its error to ours: one line is enough.
+    said = threading.excepthook
+    with patch("threading.excepthook", lambda died: None if isinstance(died.exc_value, OSError) else said(died)):
+        trainer = run.train()
     print(f"best validation PSNR {trainer.best_psnr:.2f} dB, weights in {run.folder / 'best.safetensors'}")
     return 0

@@ -23,6 +23,7 @@ from .losses import SharpLoss
 from .metrics import psnr, ssim
 from .model import ELSFace, ELSFaceConfig
 from .optim import Muon
+from .optimize import recompute
 
 # A loss this many times above its running average counts as exploded.
 EXPLODED = 10.0
@@ -48,6 +49,8 @@ class TrainConfig(Config):
         shift: how far a face moves at most, up or down and left or right, in HR pixels; the border is mirrored.
         precision: "no" (float32), "bf16" or "fp16" (GPUs only). bfloat16 pays where the processor computes in it, and
             is many times slower where it does not.
+        recompute: whether the stages of the network compute again in the backward pass what they would have kept
+            (optimize.recompute): less than half of the memory, for more time.
         validate_every, checkpoint_every, log_every: in steps; each also happens at the last step.
         seed: of the first weights, the order of the faces, the flips and the shifts.
 
@@ -69,6 +72,7 @@ class TrainConfig(Config):
     flips: bool = True
     shift: int = 4
     precision: Literal["no", "bf16", "fp16"] = "no"
+    recompute: bool = False
     validate_every: int = 500
     checkpoint_every: int = 100
     log_every: int = 20
@@ -183,11 +187,12 @@ class Trainer:
         torch.manual_seed(config.seed)
         model = ELSFace(model_config).to(self.accelerator.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.ema = copy.deepcopy(model).eval().requires_grad_(False)
+        if config.recompute:
+            recompute(model)
         self.model, self.optimizer = self.accelerator.prepare(model, optimizer_of(model, config))
         self.sharp_loss = SharpLoss().to(self.accelerator.device)
         self.step = self.skipped = self.skipped_in_a_row = 0
-        self.loss_average = math.inf
-        self.best_psnr = -math.inf
+        self.loss_average, self.best_psnr = math.inf, -math.inf
 
     @property
     def steps_per_epoch(self) -> int:

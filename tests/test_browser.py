@@ -122,6 +122,7 @@ WRONG = {
         "check_3(lambda model, lr, hr, most: F.l1_loss(model(lr), hr).backward() or model)",
     ],
     "07": ["check_1(0.0)", "check_2(hr)", "check_3(lambda a, b: (0.0, 9.0))", "check_4(lambda a, b: 1.0)"],
+    "08": ["check_1(2)", "check_2(ELSFaceConfig.lite(hfebs=0, hfeb_skip=False))", "check_3(lambda model: model)"],
     "09": [
         "check_1(lambda sr: sr)",
         "check_2(lambda b, r, x: 1.0)",

@@ -7,12 +7,17 @@ import sys
 from pathlib import Path
 from types import ModuleType
 
+import numpy as np
 import pytest
 import torch
 from conftest import ROOT
 
+from elsface_lite.degradation import downscale, quantize, upscale
+from elsface_lite.frequency import radial_profile
+from elsface_lite.images import read_image
 from elsface_lite.model import ELSFace, ELSFaceConfig
 from elsface_lite.sources import orl_faces
+from elsface_lite.weights import load_pretrained
 
 TINY = dict(channels=8, heads=2, hfebs=1, hfeb_blocks=1)
 
@@ -48,7 +53,7 @@ def read(file: Path) -> list[dict[str, str]]:
 def test_experiments(tmp_path, monkeypatch, arguments):
     experiments = program("data/experiments.py")
     lines = [experiments.model(**TINY), experiments.model(**TINY) | {"train.sharp_weight": 0.0}]
-    monkeypatch.setitem(experiments.EXPERIMENTS, "tiny", experiments.Experiment(lines, seeds=(0, 1)))
+    monkeypatch.setitem(experiments.EXPERIMENTS, "tiny", experiments.Experiment(lines, seeds=(0, 1), looks=True))
     monkeypatch.setattr(experiments, "__file__", str(tmp_path / "experiments.py"))
     monkeypatch.setattr(sys, "argv", ["experiments.py", "tiny", *arguments])
     experiments.main()
@@ -64,10 +69,26 @@ def test_experiments(tmp_path, monkeypatch, arguments):
     assert int(rows[0]["parameters"]) == sum(p.numel() for p in ELSFace(ELSFaceConfig.lite(**TINY)).parameters())
     assert all(0 < float(row["gmac"]) < 0.1 and 15 < float(row["psnr"]) < 40 for row in rows)
 
+    spectra = read(tmp_path / "tiny" / "spectra.csv")
+    assert list(spectra[0]) == ["frequency", "HR", "bicubic", rows[0]["set"], rows[1]["set"]]
+    assert (len(spectra), spectra[-1]["frequency"]) == (64, "0.5")
+    sheet = read_image(tmp_path / "tiny" / "portraits.webp").unfold(1, 128, 128).unfold(2, 128, 128)
+    hr, bicubic, restored = sheet.permute(1, 2, 0, 3, 4)[:3]  # (2, 3, 128, 128) each
+    assert torch.equal(bicubic, upscale(downscale(hr, 4), 4))
+    network = load_pretrained(next((tmp_path / "runs" / "tiny").glob("*hfeb_blocks=1-seed=0")) / "best.safetensors")
+    with torch.inference_mode():
+        torch.testing.assert_close(restored, quantize(network(downscale(hr, 4))), atol=1.5 / 255, rtol=0)
+    held_out = torch.tensor(np.load(tmp_path / "runs" / "validation.npy")).float() / 255
+    assert [f"{power:.5g}" for power in radial_profile(held_out)[1].mean(0)[:3].tolist()] == [
+        row["HR"] for row in spectra[:3]
+    ]
+
     monkeypatch.setattr(experiments, "train", lambda *_: pytest.fail("trained again"))
     (tmp_path / "tiny.csv").unlink()
+    (tmp_path / "tiny" / "portraits.webp").unlink()
     experiments.main()
     assert read(tmp_path / "tiny.csv") == rows
+    assert (tmp_path / "tiny" / "portraits.webp").exists()
 
 
 def test_peers(tmp_path, monkeypatch, arguments):

@@ -112,7 +112,7 @@ def test_three_thousand_pictures_are_read_or_refused(tmp_path):
     paths = os.pathsep.join([str(Path(__file__).parent), str(Path(__file__).parent.parent)])
     done = subprocess.run(
         [sys.executable, "-c", CHILD, str(tmp_path), "3000"],
-        capture_output=True, text=True, timeout=600, env=os.environ | {"PYTHONPATH": paths},
+        capture_output=True, text=True, timeout=1800, env=os.environ | {"PYTHONPATH": paths},
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert "Warning" not in done.stderr

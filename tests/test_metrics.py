@@ -13,7 +13,7 @@ from conftest import ROOT, shared
 from PIL import Image
 from skimage.data import astronaut
 from skimage.metrics import structural_similarity
-from torch import Tensor
+from torch import Tensor, nn
 
 from elsface_lite import metric_weights
 from elsface_lite.errors import ElsfaceError
@@ -470,6 +470,40 @@ def test_identity_tells_two_people_apart():
     assert same.max() < 0.6
     assert (same.max() > others).float().mean() < 0.3
     assert same.mean() < 0.65 * others.mean()
+
+
+def dlib_file(network: nn.Module, gain: float, shift: float) -> bytes:
+    """A network's weights as dlib writes them, an affine layer behind each convolution, other bytes between."""
+
+    def tensor(*values: Tensor, sizes: tuple[int, ...] = ()) -> bytes:
+        flat = torch.cat([value.flatten() for value in values])
+        sizes = sizes or (len(flat),)
+        header = b""
+        for number in (2, *sizes, *[1] * (4 - len(sizes))):
+            length = (number.bit_length() + 7) // 8
+            header += bytes([length]) + number.to_bytes(length, "little")
+        return b"between" + header + flat.numpy().tobytes()
+
+    data = b""
+    for conv in (module for module in network.modules() if isinstance(module, nn.Conv2d)):
+        affine = torch.full((conv.out_channels,), gain), torch.full((conv.out_channels,), shift)
+        data += tensor(conv.weight.data, conv.bias.data) + tensor(*affine)
+    return data + tensor(network.head.weight.data.T, sizes=(256, 128))
+
+
+def test_identity_network_is_read_from_dlibs_format(monkeypatch, tmp_path):
+    """Without the published file, which few have: one made here gives the network that it was made of."""
+    torch.manual_seed(0)
+    made, gain, shift = metric_weights.DlibFace(), 0.5, 0.25
+    (tmp_path / "network.dat").write_bytes(dlib_file(made, gain, shift))
+    monkeypatch.setattr(metric_weights, "find_file", lambda name: tmp_path / "network.dat")
+    read = metric_weights.identity_network.__wrapped__(CPU)
+    for conv in (module for module in made.modules() if isinstance(module, nn.Conv2d)):
+        conv.weight.data, conv.bias.data = conv.weight.data * gain, conv.bias.data * gain + shift
+    faces = torch.rand(2, 3, 150, 150)
+    assert read(faces).shape == (2, 128)
+    assert torch.allclose(read(faces), made(faces), rtol=1e-5)
+    assert not torch.allclose(read(faces[:1]), read(faces[1:]), rtol=1e-3)
 
 
 def test_identity_sees_what_was_lost():

@@ -1,12 +1,14 @@
 """A network for inference only: the same faces within the stated bounds, and the original untouched."""
 
+import copy
+
 import pytest
 import torch
 
 from elsface_lite import ELSFace, ELSFaceConfig, downscale, load_pretrained, quantize
 from elsface_lite.data import load_faces
 from elsface_lite.metrics import psnr
-from elsface_lite.optimize import optimize
+from elsface_lite.optimize import optimize, recompute
 from elsface_lite.sources import orl_faces
 
 
@@ -39,3 +41,25 @@ def test_bfloat16_keeps_psnr(weights, hr):
         whole, rounded = (psnr(quantize(network(lr)), hr).mean() for network in (model, fast))
         assert fast(lr[:1]).dtype == torch.float32
     assert abs(whole - rounded) < 0.02
+
+
+@pytest.mark.parametrize("streams", ["both", "cnn", "transformer"])
+def test_recompute_gives_the_same_gradients(streams):
+    torch.manual_seed(0)
+    hfebs = dict(hfebs=0, hfeb_skip=False) if streams == "cnn" else dict(hfebs=1)
+    model = ELSFace(ELSFaceConfig.lite(channels=16, streams=streams, hfeb_blocks=2, cnn_blocks=3, **hfebs))
+    torch.nn.init.normal_(model.upsample[-1].weight, std=0.1)
+    frugal = copy.deepcopy(model)
+    recompute(frugal)
+    lr, kept = torch.rand(2, 3, 16, 16), []
+    for network in (model, frugal):
+        sizes = []
+        with torch.autograd.graph.saved_tensors_hooks(lambda x, sizes=sizes: sizes.append(x.numel()) or x, lambda x: x):
+            loss = network(lr).square().mean()
+        kept.append(sum(sizes))
+        loss.backward()
+    print(f"{streams}: {kept[1] / kept[0]:.2f} of what was kept for the backward pass")
+    assert kept[1] < 0.75 * kept[0]
+    for (name, one), two in zip(model.named_parameters(), frugal.parameters(), strict=True):
+        assert torch.allclose(one.grad, two.grad, atol=1e-7), name
+    assert model.state_dict().keys() == frugal.state_dict().keys()

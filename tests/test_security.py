@@ -113,7 +113,7 @@ def test_lab_listens_on_this_machine_with_a_token(monkeypatch):
 def audit(venv: Path, **environment: str) -> subprocess.CompletedProcess:
     """`make audit` with the tools of a virtual environment."""
     command = ["make", "-s", "--no-print-directory", "-o", "setup", f"VENV={venv}", "audit"]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env=os.environ | environment, timeout=120)
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env=os.environ | environment, timeout=600)
 
 
 def with_uv(folder: Path, script: str) -> Path:

@@ -4,6 +4,7 @@ A widget can be driven from code: a box whose `controls` are its sliders and men
 HTML that they redraw.
 """
 
+from .ablations import ablation_explorer
 from .attention import attention_explorer, hfeb_explorer
 from .degradation import degradation_explorer, uploaded_face, uploads
 from .frequency import frequency_explorer
@@ -15,6 +16,7 @@ from .style import style_mixer
 from .training import progress_slider, training_curves
 
 __all__ = [
+    "ablation_explorer",
     "attention_explorer",
     "degradation_explorer",
     "distort",

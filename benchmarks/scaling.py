@@ -1,0 +1,86 @@
+"""Does the cost grow with the work and no faster: batches, pictures, folders? And does the network wait for files?
+
+    OMP_NUM_THREADS=2 python benchmarks/scaling.py    # writes scaling.csv; on a quiet machine, some minutes
+
+`of linear` is the time for one unit of work (an LR pixel, a face), divided by that of the middle row of its kind. For
+folders the time of the network alone, on the same faces in the same batches, is measured in turns with `restore`.
+"""
+
+import subprocess
+import sys
+import tempfile
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from timing import seconds, write_table
+
+from elsface_lite.data import load_faces
+from elsface_lite.degradation import downscale
+from elsface_lite.images import write_png
+from elsface_lite.restore import restore
+from elsface_lite.sources import orl_faces
+from elsface_lite.weights import load_pretrained
+
+BATCHES, SIDES, FOLDERS = (1, 2, 4, 8, 16, 32), (16, 32, 64, 128), (10, 100, 1000, 10_000)
+RESTORE = "import sys, resource; from elsface_lite import restore; restore(sys.argv[1], lr=True, out=sys.argv[2]); "
+RESTORE += "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
+
+
+@torch.inference_mode()
+def sizes() -> list[dict[str, Any]]:
+    """Batches of 32x32, and single faces of other sizes."""
+    model = load_pretrained("lite-x4")
+    shapes = {("batch", batch): (batch, 3, 32, 32) for batch in BATCHES}
+    shapes |= {("side of LR", side): (1, 3, side, side) for side in SIDES}
+    times = seconds({key: partial(model, torch.rand(shape)) for key, shape in shapes.items()}, rounds=9)
+    pixels = {key: shape[0] * shape[2] * shape[3] for key, shape in shapes.items()}
+    middle = {"batch": ("batch", 8), "side of LR": ("side of LR", 32)}
+    unit = {key: times[key] / pixels[key] for key in shapes}
+    return [
+        {"grows": key[0], "work": key[1], "seconds": times[key], "of linear": unit[key] / unit[middle[key[0]]]}
+        for key in shapes
+    ]
+
+
+def folders() -> list[dict[str, Any]]:
+    """`restore` on folders of LR faces: time, that of the network alone, and the largest memory."""
+    lr = downscale(load_faces(orl_faces().paths[:100], 128).float() / 255, 4)
+    model = load_pretrained("lite-x4")
+
+    @torch.inference_mode()
+    def network(count: int) -> None:
+        for start in range(0, count, 16):
+            model(lr[[number % 100 for number in range(start, min(start + 16, count))]])
+
+    rows = []
+    for count in FOLDERS:
+        with tempfile.TemporaryDirectory() as folder:
+            for number in range(count):
+                write_png(lr[number % 100], Path(folder, "lr", f"{number:05d}.png"))
+            work = {
+                "restore": lambda folder=folder: restore(f"{folder}/lr", weights=model, lr=True, out=f"{folder}/sr"),
+                "network": partial(network, count),
+            }
+            times = seconds(work, rounds=3 if count <= 1000 else 1, warm_up=int(count <= 1000))
+            words = [sys.executable, "-c", RESTORE, f"{folder}/lr", f"{folder}/again"]
+            peak = subprocess.run(words, check=True, capture_output=True, text=True).stdout
+        rows.append(
+            {
+                "grows": "folder", "work": count, "seconds": times["restore"],
+                "of the network alone": times["restore"] / times["network"], "peak memory, MiB": int(peak) / 2**10,
+            }
+        )  # fmt: skip
+    unit = {row["work"]: row["seconds"] / row["work"] for row in rows}
+    return [row | {"of linear": unit[row["work"]] / unit[1000]} for row in rows]
+
+
+def main() -> None:
+    rows = sizes() + folders()
+    columns = dict.fromkeys((column for row in rows for column in row), "")
+    write_table(__file__, [columns | row for row in rows], torch.get_num_threads())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,46 @@
+"""How this folder measures: everything that is compared takes turns in one process, and medians are compared."""
+
+import csv
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from elsface_lite.files import whole_file
+from elsface_lite.info import machine
+
+
+def seconds(functions: dict[str, Callable[[], Any]], rounds: int, warm_up: int = 2) -> dict[str, float]:
+    """Median wall-clock time of each function.
+
+    Args:
+        functions: what to time. They take turns, so that a slow moment of the machine meets all of them.
+        rounds: timed calls of each.
+        warm_up: calls before that, which do not count: memory is allocated and kernels are chosen then.
+    """
+    times: dict[str, list[float]] = {name: [] for name in functions}
+    for turn in range(warm_up + rounds):
+        for name, function in functions.items():
+            started = time.perf_counter()
+            function()
+            if turn >= warm_up:
+                times[name].append(time.perf_counter() - started)
+    return {name: statistics.median(values) for name, values in times.items()}
+
+
+def write_table(program: str, rows: Sequence[dict[str, Any]], threads: int) -> None:
+    """Prints the rows, and writes them beside the program as CSV, with threads and machine: whole or not at all."""
+    named = [row | {"threads": threads, "machine": machine()} for row in rows]
+    for row in rows:
+        print(
+            "  ".join(f"{value:.3g}" if isinstance(value, float) else str(value) for value in list(row.values())[:-2])
+        )
+    path = Path(program).with_suffix(".csv")
+    with whole_file(path) as beside, beside.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, named[0])
+        writer.writeheader()
+        writer.writerows(
+            {key: f"{value:.4g}" if isinstance(value, float) else value for key, value in row.items()} for row in named
+        )
+    print(f"{path.name}: {threads} threads, {machine()}")

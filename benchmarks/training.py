@@ -1,0 +1,73 @@
+"""A training step of the paper's network, batch 16: what do layout, attention and bfloat16 give, and what memory?
+
+    OMP_NUM_THREADS=2 python benchmarks/training.py    # writes training.csv; on a quiet machine
+
+Each form trains in a process of its own, so that its largest memory can be told, and the processes take turns. The
+faces are the ORL faces, decoded before; choosing, flipping and shrinking them is part of the step.
+"""
+
+import argparse
+import json
+import resource
+import statistics
+import subprocess
+import sys
+import time
+from collections import defaultdict
+
+import torch
+from inference import plain
+from timing import write_table
+
+from elsface_lite.data import load_faces
+from elsface_lite.model import ELSFaceConfig
+from elsface_lite.sources import orl_faces
+from elsface_lite.train import TrainConfig, Trainer
+
+FORMS = ("plain float32", "trainer float32", "trainer bfloat16")
+BATCH = 16
+
+
+def train(form: str, steps: int) -> None:
+    """Trains in this process, and prints seconds of each step, losses and the largest memory as JSON."""
+    faces = load_faces(orl_faces().paths[:160], 128).numpy()
+    config = TrainConfig.paper(batch_size=BATCH, precision="bf16" if "bfloat16" in form else "no", flips=True)
+    trainer = Trainer(config, ELSFaceConfig.paper(), faces, faces[:1])
+    if form.startswith("plain"):
+        trainer.model.to(memory_format=torch.contiguous_format)
+        plain(trainer.model).train()
+    seconds, losses = [], []
+    for _ in range(steps):
+        started = time.perf_counter()
+        losses.append(trainer.train_step()["loss"])
+        seconds.append(time.perf_counter() - started)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    print(json.dumps({"seconds": seconds[1:], "losses": losses, "peak": peak}))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--form", choices=FORMS, help="train in this process")
+    parser.add_argument("--steps", type=int, default=6)
+    parser.add_argument("--turns", type=int, default=3)
+    arguments = parser.parse_args()
+    if arguments.form:
+        return train(arguments.form, arguments.steps)
+    results = defaultdict(list)
+    for _ in range(arguments.turns):
+        for form in FORMS:
+            words = [sys.executable, __file__, "--form", form, "--steps", str(arguments.steps)]
+            results[form].append(json.loads(subprocess.run(words, check=True, capture_output=True).stdout))
+    rows = []
+    for form in FORMS:
+        step = statistics.median(second for result in results[form] for second in result["seconds"])
+        rows.append({"form": form, "seconds a step": step, "images a second": BATCH / step})
+        rows[-1]["times plain"] = rows[0]["seconds a step"] / step
+        rows[-1]["peak memory, GiB"] = max(result["peak"] for result in results[form])
+        rows[-1]["loss of the last step"] = results[form][0]["losses"][-1]
+    write_table(__file__, rows, torch.get_num_threads())
+    return None
+
+
+if __name__ == "__main__":
+    main()

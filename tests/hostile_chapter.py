@@ -1,0 +1,72 @@
+"""Runs the code cells of a chapter, then gives every check of an exercise answers of the wrong kind. Prints JSON.
+
+    python hostile_chapter.py NOTEBOOK
+
+In the current folder, without a kernel: what is tried here is the chapter, not Jupyter.
+"""
+
+import io
+import json
+import re
+import sys
+from contextlib import redirect_stdout
+from inspect import signature
+from pathlib import Path
+
+import torch
+from IPython.core.interactiveshell import InteractiveShell
+
+
+def raising(*_: object) -> None:
+    return 1 / 0
+
+
+def wrong(*_: object) -> str:
+    return "a text"
+
+
+ANSWERS = [
+    None,
+    "a text",
+    -7,
+    torch.zeros(2, 3, 5, 7),
+    [],
+    raising,
+    wrong,
+    lambda *_: None,
+    lambda *_: torch.zeros(2, 3),
+]
+
+
+def hints(check) -> dict[str, str]:
+    """What each wrong answer is told."""
+    told = {}
+    for answer in ANSWERS:
+        said = io.StringIO()
+        with redirect_stdout(said):
+            try:
+                right = check(*[answer] * len(signature(check).parameters))
+            except Exception as error:
+                right = f"{type(error).__name__}: {error}"
+        told[repr(answer)] = said.getvalue().strip() if right in (None, False) else f"UNHELPED {right}"
+    return told
+
+
+def main(notebook: Path) -> None:
+    shell = InteractiveShell.instance()
+    cells = [cell for cell in json.loads(notebook.read_text(encoding="utf-8"))["cells"] if cell["cell_type"] == "code"]
+    with redirect_stdout(io.StringIO()):
+        for cell in cells:
+            result = shell.run_cell("".join(cell["source"]))
+            if "raises-exception" not in cell["metadata"].get("tags", []):
+                try:
+                    result.raise_error()
+                except Exception as error:
+                    error.add_note("".join(cell["source"]))
+                    raise
+    checks = {name: value for name, value in shell.user_ns.items() if re.fullmatch(r"check_\d+", name)}
+    print(json.dumps({"cells": len(cells), "hints": {name: hints(check) for name, check in checks.items()}}))
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

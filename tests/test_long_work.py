@@ -1,0 +1,148 @@
+"""Ten thousand faces in one call, interruptions at any moment, and how it goes on: nothing twice, nothing by halves.
+
+`pytest -s` prints the figures. LONG_WORK=lite-x4 does the same with these weights and faces of 32x32 (minutes).
+"""
+
+import os
+import random
+import signal
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from forked import Program, parts
+from test_train import TINY, faces  # noqa: F401 (a fixture)
+
+from elsface_lite import ELSFace, ELSFaceConfig, load_pretrained, restore, save_pretrained, write_png
+from elsface_lite.errors import ElsfaceError
+from elsface_lite.runs import Run, RunConfig
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="processes are forked, and looked at, as on Linux")
+FACES = 10_000
+NETWORK = {"channels": 8, "heads": 2, "hfebs": 1, "hfeb_blocks": 1, "rstb_recursions": 1, "out_channels": 4}
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory) -> str:
+    if name := os.environ.get("LONG_WORK"):
+        return name
+    torch.manual_seed(0)
+    path = tmp_path_factory.mktemp("weights") / "tiny.safetensors"
+    save_pretrained(ELSFace(ELSFaceConfig.lite(**NETWORK)).eval(), path)
+    return str(path)
+
+
+def many(folder: Path, count: int) -> Path:
+    """Files of 20 different LR faces, each under many names."""
+    size = 32 if os.environ.get("LONG_WORK") else 8
+    for number in range(20):
+        write_png(torch.rand(3, size, size), folder / f"{number:05}.png")
+    for number in range(20, count):
+        os.link(folder / f"{number % 20:05}.png", folder / f"{number:05}.png")
+    return folder
+
+
+def done(out: Path) -> int:
+    return len(list(out.iterdir())) if out.is_dir() else 0
+
+
+def restoring(folder: Path, weights: str, *words: str, errors: Path) -> Program:
+    options = ["--lr", "--weights", weights, "--batch-size", "64", "--out", folder.parent / "out"]
+    return Program("restore", folder, *options, *words, errors=errors)
+
+
+def test_ten_thousand_faces_in_flat_memory(tmp_path, weights):
+    out, start = tmp_path / "out", time.monotonic()
+    program = restoring(many(tmp_path / "in", FACES), weights, errors=tmp_path / "errors")
+    memory = {}
+    for count in range(1000, FACES, 500):
+        if program.wait_until(lambda count=count: done(out) >= count, pause=0.05):
+            memory[count] = program.memory()
+    assert program.end() == 0
+    assert done(out) == FACES
+    values = [value for value in memory.values() if value]
+    print(
+        f"{FACES} faces in {time.monotonic() - start:.0f} s; resident memory {values[0]} MB after 1,000 and "
+        f"{values[-1]} MB at the end, at most {max(values)} MB"
+    )
+    assert len(values) > 5
+    assert max(values) < values[0] + 60
+
+
+def test_what_was_interrupted_goes_on_with_what_is_missing(tmp_path, weights):
+    """By Ctrl-C and by SIGKILL, at five random moments; what was there is not written again."""
+    folder, out, chance, times = many(tmp_path / "in", 3000), tmp_path / "out", random.Random(0), {}
+    for number in range(5):
+        program = restoring(folder, weights, "--resume", errors=tmp_path / "errors")
+        more = len(times) + chance.randrange(1, 400)
+        assert program.wait_until(lambda more=more: done(out) >= more)
+        program.send(signal.SIGKILL if number % 2 else signal.SIGINT)
+        assert program.end() == (-signal.SIGKILL if number % 2 else 130)
+        found = {path.name: path.stat().st_mtime_ns for path in out.glob("[0-9]*.png")}
+        assert times.items() <= found.items(), "something was done twice"
+        times = found
+    assert restoring(folder, weights, "--resume", errors=tmp_path / "errors").end() == 0
+    found = {path.name: path.stat().st_mtime_ns for path in out.glob("[0-9]*.png")}
+    assert times.items() <= found.items() and len(found) == 3000
+    printed = (tmp_path / "errors.out").read_text(encoding="utf-8")
+    assert f"{3000 - len(times)} restored, 0 failed, {len(times)} were there" in printed
+    print(f"5 interruptions, {len(times)} of 3000 faces kept, 0 done twice, 0 missing")
+
+
+def test_a_photograph_of_many_faces_counts_as_done_only_when_all_are(tmp_path, monkeypatch):
+    """Its first picture, which is what a second call looks for, is written last."""
+    from elsface_lite.sources import portraits
+
+    photo = portraits()["astronaut"][:, ::4, ::4]
+    write_png(torch.cat([photo, photo.flip(2)], 2), tmp_path / "in" / "group.png")
+    model, out, module = load_pretrained("lite-x4"), tmp_path / "out", sys.modules["elsface_lite.restore"]
+    order = []
+    monkeypatch.setattr(module, "write_png", lambda image, path: (order.append(path.name), write_png(image, path)))
+    (first,) = restore(tmp_path / "in", weights=model, out=out, resume=True)
+    assert order == ["group-face2.png", "group.png"] and first.files == [out / "group.png", out / "group-face2.png"]
+    (again,) = restore(tmp_path / "in", weights=model, out=out, resume=True)
+    assert again.kept and again.files == [out / "group.png"] and len(order) == 2
+    (redone,) = restore(tmp_path / "in", weights=model, out=out)
+    assert not redone.kept and len(order) == 4
+    with pytest.raises(ElsfaceError, match="name it by out"):
+        restore(tmp_path / "in", weights=model, resume=True)
+
+
+def commands(folder: Path, faces: Path, weights: str) -> dict[str, tuple[list, float]]:  # noqa: F811
+    """A command line of each kind, and how long it goes on at least, about."""
+    run, runs = folder / "run", [f'data.faces="{faces.as_posix()}"', *TINY, "train.epochs=200"]
+    if not run.exists():
+        Run.create(run, RunConfig.read(Path(), runs))
+    return {
+        "restore": (["restore", folder / "in", "--lr", "--weights", weights, "--out", folder / "out"], 1.5),
+        "evaluate": (["evaluate", "--weights", "lite-x4", "--faces", faces, "--json", folder / "report.json"], 1.5),
+        "train": (["train", "--resume", run], 2.0),
+        "demo": (["demo", "--out", folder / "demo"], 0.5),
+        "export": (["export", "--weights", weights, "--out", folder / "mine.onnx"], 3.0),
+    }
+
+
+@pytest.mark.parametrize("command", ["restore", "evaluate", "train", "demo", "export"])
+def test_ctrl_c_is_clean(command, faces, weights, tmp_path):  # noqa: F811
+    """At four random moments, once the package is imported: one line, exit code 130, no file by halves."""
+    if command == "export":
+        pytest.importorskip("onnxscript", reason='ONNX is not installed: pip install "elsface-lite[onnx]"')
+    chance, errors, interrupted = random.Random(command), tmp_path / "errors", 0
+    many(tmp_path / "in", 1500)
+    words, duration = commands(tmp_path, faces, weights)[command]
+    for _ in range(4):
+        program = Program(*words, errors=errors)
+        assert program.wait_until(errors.exists)
+        time.sleep(0.1 + chance.uniform(0, duration))
+        program.send(signal.SIGINT)
+        code = program.end()
+        assert code in (130, 0), program.said()
+        interrupted += code == 130
+        if code:
+            assert program.said() == ["elsface-lite: interrupted; what was finished is kept."]
+        assert parts(tmp_path) == []
+        errors.unlink()
+    print(f"{command}: 4 times Ctrl-C, {interrupted} interrupted with one line, {4 - interrupted} were done before")
+    assert interrupted
