@@ -3,9 +3,11 @@
     OMP_NUM_THREADS=2 python benchmarks/scaling.py    # writes scaling.csv; on a quiet machine, some minutes
 
 `of linear` is the time for one unit of work (an LR pixel, a face), divided by that of the middle row of its kind. For
-folders the time of the network alone, on the same faces in the same batches, is measured in turns with `restore`.
+folders up to 1,000 the time of the network alone, on the same faces in the same batches, is measured in turns with
+`restore`. Memory is read from /proc: on Linux only.
 """
 
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -14,18 +16,27 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from timing import seconds, write_table
+from timing import seconds, seconds_of, write_table
 
 from elsface_lite.data import load_faces
 from elsface_lite.degradation import downscale
 from elsface_lite.images import write_png
-from elsface_lite.restore import restore
 from elsface_lite.sources import orl_faces
 from elsface_lite.weights import load_pretrained
 
 BATCHES, SIDES, FOLDERS = (1, 2, 4, 8, 16, 32), (16, 32, 64, 128), (10, 100, 1000, 10_000)
-RESTORE = "import sys, resource; from elsface_lite import restore; restore(sys.argv[1], lr=True, out=sys.argv[2]); "
-RESTORE += "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
+# A process of its own for every folder, since the peak of its memory is asked for; the first face is not counted.
+RESTORE = """
+import re, sys, time
+from pathlib import Path
+from elsface_lite import load_pretrained, restore
+model, lr, out = load_pretrained("lite-x4"), *sys.argv[1:]
+restore(next(Path(lr).iterdir()), weights=model, lr=True)
+started = time.perf_counter()
+restore(lr, weights=model, lr=True, out=out)
+print(time.perf_counter() - started)
+print(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1])
+"""
 
 
 @torch.inference_mode()
@@ -44,8 +55,15 @@ def sizes() -> list[dict[str, Any]]:
     ]
 
 
+def restored(folder: str) -> tuple[float, float]:
+    """Seconds that `restore` takes for the LR faces of a folder, and the peak of its process's memory in MiB."""
+    words = [sys.executable, "-c", RESTORE, f"{folder}/lr", f"{folder}/sr"]
+    passed, peak = subprocess.run(words, check=True, capture_output=True, text=True).stdout.split()
+    return float(passed), int(peak) / 2**10
+
+
 def folders() -> list[dict[str, Any]]:
-    """`restore` on folders of LR faces: time, that of the network alone, and the largest memory."""
+    """`restore` on folders of LR faces: time, that of the network alone on as many, and memory."""
     lr = downscale(load_faces(orl_faces().paths[:100], 128).float() / 255, 4)
     model = load_pretrained("lite-x4")
 
@@ -56,22 +74,16 @@ def folders() -> list[dict[str, Any]]:
 
     rows = []
     for count in FOLDERS:
+        runs, alone = [], []
         with tempfile.TemporaryDirectory() as folder:
             for number in range(count):
                 write_png(lr[number % 100], Path(folder, "lr", f"{number:05d}.png"))
-            work = {
-                "restore": lambda folder=folder: restore(f"{folder}/lr", weights=model, lr=True, out=f"{folder}/sr"),
-                "network": partial(network, count),
-            }
-            times = seconds(work, rounds=3 if count <= 1000 else 1, warm_up=int(count <= 1000))
-            words = [sys.executable, "-c", RESTORE, f"{folder}/lr", f"{folder}/again"]
-            peak = subprocess.run(words, check=True, capture_output=True, text=True).stdout
-        rows.append(
-            {
-                "grows": "folder", "work": count, "seconds": times["restore"],
-                "of the network alone": times["restore"] / times["network"], "peak memory, MiB": int(peak) / 2**10,
-            }
-        )  # fmt: skip
+            for _ in range(3 if count < FOLDERS[-1] else 1):
+                runs.append(restored(folder))
+                alone += [seconds_of(partial(network, count))] if count < FOLDERS[-1] else []
+        passed = statistics.median(seconds for seconds, _ in runs)
+        row = {"grows": "folder", "work": count, "seconds": passed, "peak memory, MiB": max(peak for _, peak in runs)}
+        rows.append(row | ({"of the network alone": passed / statistics.median(alone)} if alone else {}))
     unit = {row["work"]: row["seconds"] / row["work"] for row in rows}
     return [row | {"of linear": unit[row["work"]] / unit[1000]} for row in rows]
 

@@ -1,12 +1,14 @@
 """Runs the code cells of a chapter, then gives every check of an exercise answers of the wrong kind. Prints JSON.
 
     python hostile_chapter.py NOTEBOOK
+    python hostile_chapter.py NOTEBOOK --restarted    # ends without a word after half of the cells
 
 In the current folder, without a kernel: what is tried here is the chapter, not Jupyter.
 """
 
 import io
 import json
+import os
 import re
 import sys
 from contextlib import redirect_stdout
@@ -52,11 +54,11 @@ def hints(check) -> dict[str, str]:
     return told
 
 
-def main(notebook: Path) -> None:
+def main(notebook: Path, restarted: bool) -> None:
     shell = InteractiveShell.instance()
     cells = [cell for cell in json.loads(notebook.read_text(encoding="utf-8"))["cells"] if cell["cell_type"] == "code"]
     with redirect_stdout(io.StringIO()):
-        for cell in cells:
+        for cell in cells[: len(cells) // 2] if restarted else cells:
             result = shell.run_cell("".join(cell["source"]))
             if "raises-exception" not in cell["metadata"].get("tags", []):
                 try:
@@ -64,9 +66,11 @@ def main(notebook: Path) -> None:
                 except Exception as error:
                     error.add_note("".join(cell["source"]))
                     raise
+    if restarted:
+        os._exit(0)  # as a kernel that is killed: nothing is tidied up
     checks = {name: value for name, value in shell.user_ns.items() if re.fullmatch(r"check_\d+", name)}
     print(json.dumps({"cells": len(cells), "hints": {name: hints(check) for name, check in checks.items()}}))
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(Path(sys.argv[1]), "--restarted" in sys.argv)

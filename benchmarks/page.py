@@ -1,0 +1,187 @@
+"""Draws what the benchmarks have measured, and compares it with what was asked: `python benchmarks/page.py`.
+
+Reads the tables beside it, writes goals.csv and the pictures that README.md shows.
+"""
+
+import csv
+import operator
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+
+import matplotlib as mpl
+import matplotlib.pyplot as plt
+from matplotlib.figure import Figure
+from timing import write_rows
+
+from elsface_lite.files import whole_file
+from elsface_lite.plots import COLORS, STYLE
+from elsface_lite.weights import FOLDER, read_card
+
+HERE = Path(__file__).parent
+Row = dict[str, str]
+PARTS = {
+    "prepare": "Feature Preparation", "cnn": "CNN stream", "transformer": "Transformer stream", "hfebs": "HFEBs",
+    "upsample": "upsampling", "rest": "rest",
+}  # fmt: skip
+EXPORTED = ("ONNX", "torch.compile")  # what leaves Python
+PALETTE = [COLORS["lr"], COLORS["other"], COLORS["bicubic"], COLORS["sr"], "#CC79A7", "#999999"]
+
+
+@cache
+def table(name: str) -> list[Row]:
+    """The rows of a table of this folder."""
+    with (HERE / f"{name}.csv").open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def rows(name: str, **wanted: str) -> list[Row]:
+    """Those of them that have the wanted values."""
+    return [row for row in table(name) if all(row[column] == value for column, value in wanted.items())]
+
+
+def value(column: str, table_: str, **wanted: str) -> float:
+    """A number of the only row with the wanted values."""
+    (row,) = rows(table_, **wanted)
+    return float(row[column])
+
+
+def inference(column: str, network: str, form: str, batch: int = 1) -> float:
+    return value(column, "inference", network=network, form=form, batch=str(batch))
+
+
+def goals() -> list[dict[str, str]]:
+    """What was asked, what was measured, and whether that is enough."""
+    found = []
+
+    def goal(question: str, compare: Callable[[float, float], bool], bound: float, *measured: float) -> None:
+        sign = {operator.ge: "at least", operator.le: "at most"}[compare]
+        enough = all(compare(number, bound) for number in measured)
+        texts = " and ".join(f"{number:.3g}" for number in measured)
+        found.append({"what": question, "asked": f"{sign} {bound:g}", "measured": texts, "": "✓" if enough else "✗"})
+
+    both = (1, 8)
+    share = [inference("share", "paper", "optimize float32", batch) for batch in both]
+    goal("paper's network, float32: share of the ceiling, batch 1 and 8", operator.ge, 0.75, *share)
+    plain = [inference("times plain", "paper", "optimize float32", batch) for batch in both]
+    goal("the same, times as fast as plain float32", operator.ge, 1.35, *plain)
+    half = [inference("times plain", "paper", "optimize bfloat16", batch) for batch in both]
+    goal("paper's network, bfloat16, times as fast as plain float32", operator.ge, 2.4, *half)
+    exported = [row for row in rows("inference", network="lite-x4", batch="1") if row["form"].split()[0] in EXPORTED]
+    best = max(exported, key=lambda row: float(row["times eager"]))
+    name = f"lite-x4, best export ({best['form']}), batch 1"
+    goal(f"{name}, times as fast as eager float32", operator.ge, 1.5, float(best["times eager"]))
+    goal(f"{name}, PSNR lost in dB", operator.le, 0.05, max(0, -float(best["dB"])))
+    lite = inference("milliseconds a face", "lite-x4", "optimize float32")
+    paper = inference("milliseconds a face", "paper", "optimize float32")
+    goal("lite-x4, float32, batch 1, times as fast as the paper's network", operator.ge, 10, paper / lite)
+    goal("the same, milliseconds a face", operator.le, 20, lite)
+    training = {row["form"]: row for row in table("training")}
+    goal(
+        "training step of 16, bfloat16, times as fast as plain float32", operator.ge, 2.5,
+        float(training["trainer bfloat16"]["times plain"]),
+    )  # fmt: skip
+    memory = {form: float(row["memory of the step, GiB"]) for form, row in training.items()}
+    goal("its memory in float32, of plain", operator.le, 1, memory["trainer float32"] / memory["plain float32"])
+    frugal = memory["trainer float32, recompute"] / memory["trainer float32"]
+    goal("the same with recompute, of without", operator.le, 0.5, frugal)
+    (imports,) = table("imports")
+    goal("import elsface_lite, of import torch", operator.le, 1.2, float(imports["ratio"]))
+    for grows in dict.fromkeys(row["grows"] for row in table("scaling")):
+        most = max(float(row["of linear"]) for row in rows("scaling", grows=grows))
+        goal(f"cost as work grows ({grows}), of linear", operator.le, 1.15, most)
+    network = value("of the network alone", "scaling", grows="folder", work="1000")
+    goal("restore on 1,000 LR faces, of the network's own time", operator.le, 1.2, network)
+    return found
+
+
+def draw_forms() -> Figure:
+    """Milliseconds a face of every form of every network, batch 1 and 8."""
+    networks = list(dict.fromkeys(row["network"] for row in table("inference")))
+    figure, axes = plt.subplots(1, len(networks), figsize=(11, 3), layout="constrained")
+    for axis, network in zip(axes, networks, strict=True):
+        for offset, batch, color in ((-0.2, "1", COLORS["sr"]), (0.2, "8", COLORS["bicubic"])):
+            found = rows("inference", network=network, batch=batch)
+            places = [place + offset for place in range(len(found))]
+            numbers = [float(row["milliseconds a face"]) for row in found]
+            bars = axis.barh(places, numbers, 0.36, color=color, label=f"batch {batch}")
+            axis.bar_label(bars, fmt="{:.3g}", padding=3, fontsize=8)
+        axis.set_yticks(range(len(found)), [row["form"] for row in found])
+        axis.invert_yaxis()
+        axis.margins(x=0.15)
+        axis.set(title=network, xlabel="milliseconds a face")
+    axes[0].legend(frameon=False, loc="lower right")
+    return figure
+
+
+def draw_parts() -> Figure:
+    """Shares of the time and of the arithmetic that the parts of each network have, one face."""
+    names = list(dict.fromkeys((row["network"], row["precision"]) for row in table("parts")))
+    figure, axis = plt.subplots(figsize=(9, 3.6), layout="constrained")
+    labels, bars = [], []
+    for network, precision in names:
+        found = {row["part"]: row for row in rows("parts", network=network, precision=precision)}
+        if precision == "float32":
+            labels.append(f"{network}: {float(found['all']['gmac']):.3g} G multiply-adds")
+            bars.append({part: float(found[part]["gmac"]) / float(found["all"]["gmac"]) for part in PARTS})
+        labels.append(f"{network}, {precision}: {float(found['all']['milliseconds']):.3g} ms")
+        bars.append({part: float(found[part]["share"]) for part in PARTS})
+    start = [0.0] * len(bars)
+    for part, color in zip(PARTS, PALETTE, strict=True):
+        shares = [100 * bar[part] for bar in bars]
+        axis.barh(labels, shares, 0.75, left=start, color=color, label=PARTS[part], edgecolor="white")
+        start = [before + share for before, share in zip(start, shares, strict=True)]
+    axis.invert_yaxis()
+    axis.set(xlabel="share, %", xlim=(0, 100))
+    axis.legend(frameon=False, ncols=6, loc="lower center", bbox_to_anchor=(0.3, 1), fontsize=9)
+    return figure
+
+
+def draw_scaling() -> Figure:
+    """Time for one unit of work, of that in the middle of its kind."""
+    kinds = {"batch": "LR faces in a batch", "side of LR": "side of the LR face, pixels", "folder": "faces in a folder"}
+    figure, axes = plt.subplots(1, len(kinds), figsize=(11, 2.8), sharey=True, layout="constrained")
+    for axis, (grows, label) in zip(axes, kinds.items(), strict=True):
+        found = rows("scaling", grows=grows)
+        work = [int(row["work"]) for row in found]
+        axis.axhspan(0, 1.15, color="#EEEEEE")
+        axis.plot(work, [float(row["of linear"]) for row in found], "o-", color=COLORS["sr"])
+        axis.set_xscale("log", base=10 if grows == "folder" else 2)
+        if grows != "folder":
+            axis.set_xticks(work, work)
+        axis.set(xlabel=label, ylim=(0, None))
+    axes[0].set_ylabel("time a unit, of linear")
+    return figure
+
+
+def draw_quality() -> Figure:
+    """PSNR on held-out faces against the time for one, for lite and its peers after equal training."""
+    figure, axis = plt.subplots(figsize=(8, 4.2), layout="constrained")
+    card = read_card(FOLDER / "lite-x4.safetensors")
+    for row in table("peers"):
+        ours = row["network"].startswith("ELSFace")
+        time, psnr = float(row["milliseconds"]), float(row["psnr"])
+        axis.scatter(time, psnr, 30 + 40 * float(row["parameters"]) / 1e6, color=COLORS["sr" if ours else "other"])
+        axis.annotate(row["network"], (time, psnr), (9, -4), textcoords="offset points")
+    axis.axhline(card["held_out_psnr_bicubic"], color=COLORS["bicubic"], label="bicubic")
+    axis.axhline(card["held_out_psnr"], color=COLORS["sr"], linestyle="--", label="lite-x4, as shipped")
+    axis.set_xscale("log")
+    axis.set(xlabel="milliseconds a face, one thread, float32, batch 1", ylabel="PSNR, dB, faces never trained on")
+    axis.legend(frameon=False)
+    return figure
+
+
+FIGURES = {"forms": draw_forms, "parts": draw_parts, "scaling": draw_scaling, "quality": draw_quality}
+
+
+def main(folder: Path = HERE) -> None:
+    write_rows(folder / "goals.csv", goals())
+    # Nothing of the moment in the files: the same tables give the same bytes.
+    with mpl.rc_context(STYLE | {"svg.hashsalt": "elsface-lite"}):
+        for name, draw in FIGURES.items():
+            with whole_file(folder / f"{name}.svg") as beside:
+                draw().savefig(beside, format="svg", metadata={"Date": None})
+
+
+if __name__ == "__main__":
+    main()

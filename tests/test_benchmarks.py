@@ -1,0 +1,72 @@
+"""The benchmarks' page agrees with their tables, and what they measure is what they say."""
+
+import csv
+import time
+
+import pytest
+import torch
+from conftest import ROOT
+from test_experiments import program
+
+from elsface_lite.model import ELSFace, ELSFaceConfig
+
+FOLDER = ROOT / "benchmarks"
+TABLES = ("inference", "parts", "training", "scaling", "imports")
+
+
+@pytest.fixture(autouse=True)
+def beside(monkeypatch):
+    """The programs import each other as they do when they are started."""
+    monkeypatch.syspath_prepend(FOLDER)
+
+
+def read(name: str) -> list[dict[str, str]]:
+    with (FOLDER / f"{name}.csv").open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_tables_are_of_one_machine_and_two_threads():
+    rows = [row for name in TABLES for row in read(name)]
+    assert len({row["machine"] for row in rows}) == 1
+    assert {row["threads"] for row in rows} == {"2"}
+
+
+def test_page_is_drawn_from_the_tables(tmp_path):
+    page = program("benchmarks/page.py")
+    page.main(tmp_path)
+    names = {"goals.csv", *(f"{name}.svg" for name in page.FIGURES)}
+    assert {path.name for path in tmp_path.iterdir()} == names
+    for name in names:
+        assert (tmp_path / name).read_bytes() == (FOLDER / name).read_bytes(), f"{name}: python benchmarks/page.py"
+
+
+def test_seconds_are_those_that_pass():
+    timing = program("benchmarks/timing.py")
+    waits = {"short": 0.002, "long": 0.15}
+    measured = timing.seconds({name: lambda wait=wait: time.sleep(wait) for name, wait in waits.items()}, rounds=3)
+    for name, wait in waits.items():
+        assert wait <= measured[name] < 5 * wait
+
+
+def test_plain_network_is_the_same_function():
+    inference = program("benchmarks/inference.py")
+    torch.manual_seed(0)
+    model = ELSFace(ELSFaceConfig.paper(hfebs=1, depth=2)).eval()
+    lr = torch.rand(2, 3, 24, 32)
+    with torch.inference_mode():
+        expected = model(lr)
+        assert (inference.plain(model)(lr) - expected).abs().max() < 1e-5
+        assert inference.plain(model).transformer.rstb.layers[0].attention.forward.func is inference.explicit_attention
+
+
+def test_parts_make_the_whole():
+    parts = program("benchmarks/parts.py")
+    torch.manual_seed(0)
+    model = ELSFace(ELSFaceConfig.lite(channels=16, hfeb_blocks=1)).eval()
+    rows = {row["part"]: row for row in parts.rows_of("small", model, torch.float32)}
+    assert set(rows) == {*parts.PARTS, "all", "rest"}
+    assert rows["all"]["milliseconds"] == pytest.approx(
+        sum(row["milliseconds"] for name, row in rows.items() if name != "all")
+    )
+    # The bicubic skip, which is no part, counts no multiply-adds.
+    assert rows["all"]["gmac"] == pytest.approx(sum(rows[name]["gmac"] for name in parts.PARTS))
