@@ -1,6 +1,6 @@
 """What does `import elsface_lite` cost beyond `import torch`, and what does it import that nobody has asked for yet?
 
-    python benchmarks/imports.py    # writes imports.csv
+    OMP_NUM_THREADS=2 python benchmarks/imports.py    # writes imports.csv
 
 Each import happens in a new process; the processes take turns.
 """
@@ -9,6 +9,7 @@ import subprocess
 import sys
 from functools import partial
 
+import torch
 from timing import seconds, write_table
 
 HEAVY = ("matplotlib", "ipywidgets", "skimage", "torchvision", "scipy", "lpips", "torchmetrics", "accelerate", "onnx")
@@ -28,7 +29,7 @@ def main() -> None:
         "ratio": times["elsface_lite"] / times["torch"],
         "heavy modules imported": listed or "none",
     }
-    write_table(__file__, [row], threads=1)
+    write_table(__file__, [row], torch.get_num_threads())
 
 
 if __name__ == "__main__":

@@ -79,6 +79,13 @@ EXPERIMENTS = {
                 model(hfeb_blocks=3, cnn_blocks=3),
                 model(hfebs=1, hfeb_blocks=4, hfeb_kernel=5),
                 model(grid=2, channels=32, hfeb_blocks=4),
+            )
+        ]
+    ),
+    "search_x8": Experiment(
+        [
+            {"train.shift": 0} | line
+            for line in (
                 model(scale=8),
                 model(scale=8, hfeb_blocks=3, cnn_blocks=3),
                 model(scale=8, grid=2),

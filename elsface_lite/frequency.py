@@ -129,8 +129,7 @@ def band_psnr(sr: Tensor, hr: Tensor, edges: Sequence[float]) -> Tensor:
     """PSNR that an image would have if it were wrong in one band of radial frequency only.
 
     Args:
-        sr: (b, c, h, w) in [0, 1].
-        hr: the same shape.
+        sr, hr: (b, c, h, w) in [0, 1].
         edges: n + 1 rising frequencies in cycles per pixel.
 
     Returns:

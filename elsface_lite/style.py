@@ -49,7 +49,7 @@ def modulate(features: Tensor, styles: Tensor, residual: bool = False) -> Tensor
         residual: multiply by 1 + style instead of by the style itself (the paper).
 
     Returns:
-        The modulated features, (b, s, c, h, w).
+        (b, s, c, h, w), the modulated features.
     """
     weights = rearrange(styles, "b s c -> b s c 1 1")
     return features * (1 + weights if residual else weights)
