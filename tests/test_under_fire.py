@@ -138,7 +138,7 @@ def stopped(run: Path, reason: str, errors: Path, **settings) -> str:
     return line
 
 
-@pytest.mark.parametrize(("full", "size", "kept"), [("training.npy", 500_000, 0), ("checkpoint.pt", 300_000, 6)])
+@pytest.mark.parametrize(("full", "size", "kept"), [("training.npy", 500_000, 0), ("checkpoint.pt", 400_000, 6)])
 def test_a_file_that_may_not_grow_stops_the_run_and_loses_nothing(quiet, tmp_path, full, size, kept):
     """A limit on the size of files stands in for the full disk: it needs no privilege."""
     run = Run.create(tmp_path / "run", RunConfig.read(quiet / "config.toml"))
