@@ -45,7 +45,7 @@ def sizes() -> list[dict[str, Any]]:
     model = load_pretrained("lite-x4")
     shapes = {("batch", batch): (batch, 3, 32, 32) for batch in BATCHES}
     shapes |= {("side of LR", side): (1, 3, side, side) for side in SIDES}
-    times = seconds({key: partial(model, torch.rand(shape)) for key, shape in shapes.items()}, rounds=9)
+    times = seconds({key: partial(model, torch.rand(shape)) for key, shape in shapes.items()}, rounds=5)
     pixels = {key: shape[0] * shape[2] * shape[3] for key, shape in shapes.items()}
     middle = {"batch": ("batch", 8), "side of LR": ("side of LR", 32)}
     unit = {key: times[key] / pixels[key] for key in shapes}
@@ -78,7 +78,7 @@ def folders() -> list[dict[str, Any]]:
         with tempfile.TemporaryDirectory() as folder:
             for number in range(count):
                 write_png(lr[number % 100], Path(folder, "lr", f"{number:05d}.png"))
-            for _ in range(3 if count < FOLDERS[-1] else 1):
+            for _ in range(2 if count < FOLDERS[-1] else 1):
                 runs.append(restored(folder))
                 alone += [seconds_of(partial(network, count))] if count < FOLDERS[-1] else []
         passed = statistics.median(seconds for seconds, _ in runs)
