@@ -66,7 +66,7 @@ class OverBicubic(nn.Module):
 NETWORKS: dict[str, Callable[[], nn.Module]] = {
     "ELSFace lite": lambda: ELSFace(ELSFaceConfig.lite()),
     "EDSR-baseline": lambda: OverBicubic(EDSR()),
-    "EDSR (10 blocks)": lambda: OverBicubic(EDSR(blocks=10)),  # no more multiply-adds than lite
+    "EDSR (10 blocks)": lambda: OverBicubic(EDSR(blocks=10)),  # about lite's multiply-adds
     "SwinIR-light": lambda: OverBicubic(
         SwinIR(
             img_size=32, window_size=8, embed_dim=60, depths=[6] * 4, num_heads=[6] * 4, mlp_ratio=2, upscale=SCALE,

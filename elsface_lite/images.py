@@ -135,7 +135,7 @@ def write_png(image: Tensor, path: str | os.PathLike[str]) -> None:
         raise ElsfaceError(f"cannot write {path}: the image holds NaN.")
     pixels = image.detach().clamp(0, 1).mul_(255).round_().to("cpu", torch.uint8).permute(1, 2, 0).contiguous()
     with whole_file(path) as beside:
-        # A face of 128x128 at Pillow's own level takes 4.5 times as long, and a tenth of the network's time.
+        # Pillow's own level takes several times as long, beside a network that wants the same cores.
         Image.fromarray(pixels.numpy()).save(beside, format="PNG", compress_level=1)
 
 

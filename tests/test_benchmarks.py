@@ -9,6 +9,7 @@ from conftest import ROOT
 from test_experiments import program
 
 from elsface_lite.model import ELSFace, ELSFaceConfig
+from elsface_lite.weights import load_pretrained, pretrained_names
 
 FOLDER = ROOT / "benchmarks"
 TABLES = ("inference", "parts", "training", "scaling", "imports")
@@ -28,7 +29,17 @@ def read(name: str) -> list[dict[str, str]]:
 def test_tables_are_of_one_machine_and_two_threads():
     rows = [row for name in TABLES for row in read(name)]
     assert len({row["machine"] for row in rows}) == 1
-    assert {row["threads"] for name in TABLES if name != "imports" for row in read(name)} == {"2"}
+    assert {row["threads"] for row in rows} == {"2"}
+
+
+def test_parts_are_those_of_the_shipped_weights():
+    gmac = {row["network"]: float(row["gmac"]) for row in read("parts") if row["part"] == "all"}
+    parts = program("benchmarks/parts.py")
+    for name in pretrained_names():
+        model = load_pretrained(name)
+        side = 128 // model.config.scale
+        with torch.inference_mode():
+            assert parts.gmac(model, torch.rand(1, 3, side, side))["all"] == pytest.approx(gmac[name], rel=1e-3), name
 
 
 def test_page_is_drawn_from_the_tables(tmp_path):
