@@ -149,7 +149,8 @@ def draw_scaling() -> Figure:
         axis.set_xscale("log", base=10 if grows == "folder" else 2)
         if grows != "folder":
             axis.set_xticks(work, work)
-        axis.set(xlabel=label, ylim=(0, None))
+        axis.set(xlabel=label)
+    axes[0].set_ylim(0, 1.1 * max(float(row["of linear"]) for row in table("scaling")))
     axes[0].set_ylabel("time a unit, of linear")
     return figure
 
@@ -162,8 +163,9 @@ def draw_quality() -> Figure:
         ours = row["network"].startswith("ELSFace")
         time, psnr = float(row["milliseconds"]), float(row["psnr"])
         axis.scatter(time, psnr, 30 + 40 * float(row["parameters"]) / 1e6, color=COLORS["sr" if ours else "other"])
-        place = (-9, -14) if ours else (9, -4)
-        axis.annotate(row["network"], (time, psnr), place, textcoords="offset points", ha="right" if ours else "left")
+        left = row["network"] == "EDSR (10 blocks)"  # on its right are the dots of two others
+        place = (6, -16) if ours else (-9 if left else 9, -4)
+        axis.annotate(row["network"], (time, psnr), place, textcoords="offset points", ha="right" if left else "left")
     axis.axhline(card["held_out_psnr_bicubic"], color=COLORS["bicubic"], label="bicubic")
     axis.axhline(card["held_out_psnr"], color=COLORS["sr"], linestyle="--", label="lite-x4, as shipped")
     axis.set_xscale("log")

@@ -13,6 +13,9 @@ QUINTIC = (3.4445, -4.7750, 2.0315)
 def orthogonalize(matrix: Tensor) -> Tensor:
     """Nearly the closest matrix whose singular values are all 1, by five Newton-Schulz iterations.
 
+    An iteration takes X to F X, where F is a polynomial of the Gram matrix X X^T. So it is enough to follow that, from
+    G to F G F, and to multiply X once, by the product of all F: two thirds of the time for the kernels of lite.
+
     Args:
         matrix: (rows, columns).
 
@@ -24,9 +27,13 @@ def orthogonalize(matrix: Tensor) -> Tensor:
     tall = matrix.shape[0] > matrix.shape[1]
     x = matrix.T if tall else matrix
     x = x / (x.norm() + 1e-7)
+    gram = x @ x.T
+    product = one = torch.eye(len(gram), device=gram.device)
     for _ in range(5):
-        gram = x @ x.T
-        x = a * x + (b * gram + c * gram @ gram) @ x
+        factor = a * one + b * gram + c * gram @ gram
+        product = factor @ product
+        gram = factor @ gram @ factor
+    x = product @ x
     return x.T if tall else x
 
 

@@ -18,6 +18,7 @@ from .degradation import quantize, upscale
 from .errors import ElsfaceError
 from .faces import Box, crop_face, cut_around, find_faces, paste_face
 from .images import find_images, read_image, write_png
+from .optimize import optimize
 from .weights import load_pretrained
 
 Picture = str | os.PathLike[str] | Tensor
@@ -171,7 +172,7 @@ def best_device() -> torch.device:
 
 
 def _on_device(weights: str | os.PathLike[str] | nn.Module, device: str | None) -> nn.Module:
-    model = weights if isinstance(weights, nn.Module) else load_pretrained(weights)
+    model = weights if isinstance(weights, nn.Module) else optimize(load_pretrained(weights))
     if device is None and isinstance(weights, nn.Module):
         return model
     try:

@@ -54,6 +54,21 @@ def shifted_window_mask(height: int, width: int, window: int, shift: int) -> Ten
     return torch.where(region[:, :, None] == region[:, None, :], 0.0, -100.0)
 
 
+def weighted_values(q: Tensor, k: Tensor, v: Tensor, bias: Tensor) -> Tensor:
+    """softmax(q k^T / sqrt(d) + bias) v   (Swin, equation 4).
+
+    Args:
+        q, k, v: (n, heads, tokens, d).
+        bias: (n, heads, tokens, tokens), or (1, heads, tokens, tokens) for all n.
+
+    Returns:
+        (n, heads, tokens, d).
+    """
+    if bias.requires_grad:  # the fused attention has no gradient for a bias; what PyTorch takes instead is slower
+        return (q * q.shape[-1] ** -0.5 @ k.mT + bias).softmax(-1) @ v
+    return F.scaled_dot_product_attention(q, k, v, attn_mask=bias)
+
+
 class WindowAttention(nn.Module):
     """Multi-head self-attention among the tokens of one window, with a learned bias for every relative position.
 
@@ -92,7 +107,7 @@ class WindowAttention(nn.Module):
         bias = self.bias()[None]
         if mask is not None:
             bias = (bias + mask[:, None]).repeat(len(windows) // len(mask), 1, 1, 1)
-        x = F.scaled_dot_product_attention(q, k, v, attn_mask=bias.to(q.dtype))
+        x = weighted_values(q, k, v, bias.to(q.dtype))
         return self.proj(rearrange(x, "n h t d -> n t (h d)"))
 
 

@@ -161,7 +161,8 @@ def lab(tmp_path_factory):
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     token = secrets.token_hex()
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("JUPYTER")} | {
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("JUPYTER", "COVERAGE"))}
+    environment = inherited | {
         "JUPYTER_TOKEN": token,
         "JUPYTER_CONFIG_DIR": f"{home}/config",
         "JUPYTER_DATA_DIR": f"{home}/data",

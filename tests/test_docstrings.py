@@ -20,7 +20,7 @@ SHAPE = r"\([a-z0-9 ,^'/_.-]*\)"
 SIZES = dict(
     b=2, c=3, h=24, w=40, channels=8, streams=2, grid=2, scale=4, factor=2, window=8, size=17, k=5, n=3, rows=6
 )
-SIZES |= dict(columns=9, s=2)
+SIZES |= dict(columns=9, s=2, heads=2, tokens=7, d=5)
 NARROW = dict(channels=8, heads=2, window=8, mlp_ratio=2)
 # What stands beside the tensors in a call; for a class, what it is built with.
 CASES: dict[str, dict[str, Any]] = {
@@ -60,6 +60,7 @@ CASES: dict[str, dict[str, Any]] = {
     "transformer.relative_position_index": dict(window=8),
     "transformer.shifted_window_mask": dict(height=24, width=40, window=8, shift=4),
     "transformer.to_windows": dict(window=8),
+    "transformer.weighted_values": {},
 }
 # Files, several results, tables of tensors, or networks that other tests run.
 LEFT_OUT = {

@@ -227,7 +227,7 @@ def test_style_depends_on_whole_face_and_pools_nothing_at_32():
 
 
 def test_attention_is_softmax_attention():
-    """scaled_dot_product_attention against the formula, with and without a mask."""
+    """In training and fused, against the formula, with and without a mask."""
     torch.manual_seed(0)
     attention = WindowAttention(8, 2, 4)
     torch.nn.init.normal_(attention.bias_table)
@@ -240,6 +240,8 @@ def test_attention_is_softmax_attention():
             scores = scores + used.repeat(3, 1, 1)[:, None]
         expected = attention.proj((scores.softmax(-1) @ v).transpose(1, 2).reshape(12, 16, 8))
         assert torch.allclose(attention(windows, used), expected, atol=1e-6)
+        with torch.no_grad():
+            assert torch.allclose(attention(windows, used), expected, atol=1e-6)
 
 
 def test_shifted_mask_separates_what_was_never_neighbours():

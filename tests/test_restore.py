@@ -67,6 +67,7 @@ class Failing(nn.Module):
 
 def as_model(failing: Failing, monkeypatch: pytest.MonkeyPatch) -> Failing:
     monkeypatch.setattr(module, "load_pretrained", lambda name: failing)
+    monkeypatch.setattr(module, "optimize", lambda network: network)
     return failing
 
 
