@@ -62,7 +62,7 @@ EXPERIMENTS = {
     "optimizer": Experiment(
         [
             {"train.shift": 0, "train.optimizer": "muon", "train.learning_rate": 1e-3},
-            {"train.shift": 0, "train.optimizer": "adam", "train.learning_rate": 2e-3},
+            {"train.shift": 0, "train.optimizer": "adam", "train.learning_rate": 1e-3},  # 2e-3 diverges
         ]
     ),
     "search": Experiment(
@@ -79,6 +79,8 @@ EXPERIMENTS = {
                 model(hfeb_blocks=3, cnn_blocks=3),
                 model(hfebs=1, hfeb_blocks=4, hfeb_kernel=5),
                 model(grid=2, channels=32, hfeb_blocks=4),
+                model(hfeb_blocks=4, out_channels=32),
+                model(hfebs=0, hfeb_skip=False, cnn_recursions=1, cnn_blocks=15),  # the paper's ideas left out
             )
         ]
     ),
