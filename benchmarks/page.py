@@ -24,6 +24,8 @@ PARTS = {
     "prepare": "Feature Preparation", "cnn": "CNN stream", "transformer": "Transformer stream", "hfebs": "HFEBs",
     "upsample": "upsampling", "rest": "rest",
 }  # fmt: skip
+# Where the names of dots that lie close together stand, in points, and on which side they begin.
+NAMES = {"ELSFace lite": (6, -16, "left"), "ELSFace, one HFEB": (-3, 8, "right"), "EDSR (10 blocks)": (-9, -4, "right")}
 EXPORTED = ("ONNX", "torch.compile")  # what leaves Python
 PALETTE = [COLORS["lr"], COLORS["other"], COLORS["bicubic"], COLORS["sr"], "#CC79A7", "#999999"]
 
@@ -163,9 +165,8 @@ def draw_quality() -> Figure:
         ours = row["network"].startswith("ELSFace")
         time, psnr = float(row["milliseconds"]), float(row["psnr"])
         axis.scatter(time, psnr, 30 + 40 * float(row["parameters"]) / 1e6, color=COLORS["sr" if ours else "other"])
-        left = row["network"] == "EDSR (10 blocks)"  # on its right are the dots of two others
-        place = (6, -16) if ours else (-9 if left else 9, -4)
-        axis.annotate(row["network"], (time, psnr), place, textcoords="offset points", ha="right" if left else "left")
+        x, y, side = NAMES.get(row["network"], (9, -4, "left"))
+        axis.annotate(row["network"], (time, psnr), (x, y), textcoords="offset points", ha=side)
     axis.axhline(card["held_out_psnr_bicubic"], color=COLORS["bicubic"], label="bicubic")
     axis.axhline(card["held_out_psnr"], color=COLORS["sr"], linestyle="--", label="lite-x4, as shipped")
     axis.set_xscale("log")
