@@ -273,7 +273,7 @@ class Run:
         """
         lock = filelock.FileLock(self.folder / ".lock", blocking=False)
         try:
-            if PartialState().is_main_process:
+            if _processes().is_main_process:
                 lock.acquire()
                 remove_parts(self.folder)
                 remove_parts(self.folder / "samples")
@@ -295,7 +295,7 @@ class Run:
 
     def _faces_for_all(self) -> tuple[np.ndarray, np.ndarray]:
         """The faces, decoded by one process while the others wait."""
-        with PartialState().main_process_first():
+        with _processes().main_process_first():
             return self.faces()
 
     def _loop(self, trainer: Trainer, report: Callable[[Record], None] | None, stop_at: int | None) -> None:
@@ -339,6 +339,14 @@ class Run:
         pixels = lr.repeat_interleave(scale, -1).repeat_interleave(scale, -2)
         rows = torch.stack([pixels, upscale(lr, scale), sr[chosen], hr], 1).flatten(0, 1)
         write_png(make_grid(rows, nrow=4, padding=2, pad_value=1), self.folder / "samples" / f"{trainer.step:07d}.png")
+
+
+def _processes() -> PartialState:
+    """This process among those that `torchrun` or `accelerate launch` started together.
+
+    Where there are only CPUs Accelerate must be told so; otherwise each process takes itself for the only one.
+    """
+    return PartialState(cpu=not torch.accelerator.is_available())
 
 
 class Log:
@@ -419,10 +427,13 @@ def run_train(options: argparse.Namespace) -> int:
             raise ElsfaceError("where to? Name the folder of a new run with --out, or of an old one with --resume.")
         data = {"faces": options.faces, "people": options.people}
         changes = [f"data.{name}={json.dumps(str(Path(value).resolve()))}" for name, value in data.items() if value]
-        run = Run.create(options.out, RunConfig.read(options.config, [*changes, *options.changes]))
+        config = RunConfig.read(options.config, [*changes, *options.changes])
+        with _processes().main_process_first():
+            run = Run.create(options.out, config) if _processes().is_main_process else Run(options.out)
     # TensorBoard's thread meets a full disk, too, and hands its error to ours: one line is enough.
     said = threading.excepthook
     with patch("threading.excepthook", lambda died: None if isinstance(died.exc_value, OSError) else said(died)):
         trainer = run.train()
-    print(f"best validation PSNR {trainer.best_psnr:.2f} dB, weights in {run.folder / 'best.safetensors'}")
+    if _processes().is_main_process:
+        print(f"best validation PSNR {trainer.best_psnr:.2f} dB, weights in {run.folder / 'best.safetensors'}")
     return 0

@@ -178,7 +178,7 @@ class Trainer:
     ) -> None:
         self.config, self.faces, self.validation = config, faces, validation
         AcceleratorState._reset_state()  # Accelerate keeps the precision of the first run in a process otherwise
-        self.accelerator = Accelerator(mixed_precision=config.precision)
+        self.accelerator = Accelerator(cpu=not torch.accelerator.is_available(), mixed_precision=config.precision)
         processes = self.accelerator.num_processes
         if config.batch_size % processes:
             raise ElsfaceError(f"batch_size {config.batch_size} cannot be shared out among {processes} processes.")

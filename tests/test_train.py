@@ -141,36 +141,26 @@ def test_damaged_checkpoint_falls_back(undisturbed, tmp_path):
     assert differing(weights(undisturbed), weights(tmp_path / "run")) == []
 
 
-SCRIPT = """
-import sys, numpy as np
-from elsface_lite.model import ELSFaceConfig
-from elsface_lite.train import TrainConfig, Trainer
-faces = np.random.default_rng(0).integers(0, 256, (24, 3, 128, 128), np.uint8)
-model = ELSFaceConfig.lite(channels=8, heads=2, hfebs=1, hfeb_blocks=1, rstb_recursions=1)
-trainer = Trainer(TrainConfig(batch_size=8, epochs=2, warmup_steps=0), model, faces, faces[:2])
-losses = [trainer.train_step()["loss"] for _ in range(trainer.total_steps)]
-if trainer.accelerator.is_main_process:
-    print(trainer.accelerator.num_processes, *losses)
-"""
-
-
-def test_two_processes_train_like_one(tmp_path):
-    """The same losses on two processes (gloo) as on one with the joint batch, within rounding."""
-    script = tmp_path / "script.py"
-    script.write_text(SCRIPT, encoding="utf-8")
-    launch = ["-m", "torch.distributed.run", "--nproc_per_node", "2", "--master_port", "29511"]
-    environment = os.environ | {"ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1"}
-    losses = {}
-    for command in ([], launch):
+def test_two_processes_train_like_one(faces, undisturbed, tmp_path):
+    """`torchrun` on CPUs, told nothing else: the losses of one process with the joint batch, within rounding."""
+    run = tmp_path / "run"
+    launch = ["-m", "torch.distributed.run", "--nproc_per_node", "2", "--master_port", "29511", "-m", "elsface_lite"]
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("ACCELERATE")}
+    for command in (start(faces, run), ["train", "--resume", str(run)]):  # the second finds that nothing is left to do
         result = subprocess.run(
-            [sys.executable, *command, str(script)], env=environment, capture_output=True, text=True, timeout=900
-        )
+            [sys.executable, *launch, *command],
+            env=environment | {"OMP_NUM_THREADS": "1"}, capture_output=True, text=True, timeout=900,
+        )  # fmt: skip
         assert result.returncode == 0, result.stderr[-2000:]
-        processes, *values = result.stdout.split()
-        losses[int(processes)] = [float(value) for value in values]
-    print(losses)
-    assert losses.keys() == {1, 2}
-    assert losses[2] == pytest.approx(losses[1], rel=1e-4)
+        assert result.stdout.count("best validation PSNR") == 1, "only one process speaks"
+    logs = []
+    for folder in (undisturbed, run):
+        with (folder / "log.csv").open(encoding="utf-8") as file:
+            logs.append([[row["step"], float(row["loss"]), float(row["psnr"] or 0)] for row in csv.DictReader(file)])
+    one, two = logs
+    print(two)
+    assert [row[0] for row in one] == [row[0] for row in two]
+    assert [row[1:] for row in two] == [pytest.approx(row[1:], rel=1e-4) for row in one]
 
 
 def test_no_face_twice_in_an_epoch():
