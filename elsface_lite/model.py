@@ -106,8 +106,8 @@ class ELSFaceConfig(Config):
     def lite(cls, **changes: Any) -> Self:
         """Ours: both streams at the LR grid, 3x3 kernels, a bicubic skip; see the README for what it costs."""
         lite: dict[str, Any] = dict(
-            channels=64, grid=1, head_blocks=0, style="residual", cnn_blocks=1, cnn_kernel=3, heads=4,
-            rstb_recursions=1, transformer_skip=True, hfebs=2, hfeb_blocks=5, hfeb_kernel=3, hfeb_skip=True,
+            channels=48, grid=1, head_blocks=0, style="residual", cnn_blocks=1, cnn_kernel=3, heads=4,
+            rstb_recursions=1, transformer_skip=True, hfebs=1, hfeb_blocks=24, hfeb_kernel=3, hfeb_skip=True,
             out_channels=12, bicubic_skip=True,
         )  # fmt: skip
         return cls.from_dict(lite | changes)
