@@ -25,7 +25,11 @@ PARTS = {
     "upsample": "upsampling", "rest": "rest",
 }  # fmt: skip
 # Where the names of dots that lie close together stand, in points, and on which side they begin.
-NAMES = {"ELSFace lite": (6, -16, "left"), "ELSFace, one HFEB": (-3, 8, "right"), "EDSR (10 blocks)": (-9, -4, "right")}
+NAMES = {
+    "ELSFace, two HFEBs": (6, -16, "left"),
+    "ELSFace, one HFEB": (-3, 8, "right"),
+    "EDSR (10 blocks)": (-9, -4, "right"),
+}
 EXPORTED = ("ONNX", "torch.compile")  # what leaves Python
 PALETTE = [COLORS["lr"], COLORS["other"], COLORS["bicubic"], COLORS["sr"], "#CC79A7", "#999999"]
 

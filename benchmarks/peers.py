@@ -65,7 +65,8 @@ class OverBicubic(nn.Module):
 
 NETWORKS: dict[str, Callable[[], nn.Module]] = {
     "ELSFace lite": lambda: ELSFace(ELSFaceConfig.lite()),
-    "ELSFace, one HFEB": lambda: ELSFace(ELSFaceConfig.lite(hfebs=1, hfeb_blocks=12)),  # the best of data/search.csv
+    "ELSFace, one HFEB": lambda: ELSFace(ELSFaceConfig.lite(channels=64, hfebs=1, hfeb_blocks=12)),
+    "ELSFace, two HFEBs": lambda: ELSFace(ELSFaceConfig.lite(channels=64, hfebs=2, hfeb_blocks=5)),
     "EDSR-baseline": lambda: OverBicubic(EDSR()),
     "EDSR (10 blocks)": lambda: OverBicubic(EDSR(blocks=10)),  # about lite's multiply-adds
     "SwinIR-light": lambda: OverBicubic(
