@@ -23,7 +23,8 @@ def faces() -> dict[str, torch.Tensor]:
 
 def small(**changes) -> ELSFace:
     torch.manual_seed(0)
-    model = ELSFace(ELSFaceConfig.lite(channels=16, depth=2, rstb_recursions=2, hfeb_blocks=1, **changes)).eval()
+    sizes = dict(channels=16, depth=2, rstb_recursions=2, hfebs=2, hfeb_blocks=1)
+    model = ELSFace(ELSFaceConfig.lite(**sizes | changes)).eval()
     torch.nn.init.normal_(model.transformer.rstb.layers[1].attention.bias_table, std=1.0)
     torch.nn.init.normal_(model.upsample[-1].weight, std=0.1)  # it starts at zero
     return model
