@@ -3,10 +3,11 @@
 import os
 import tempfile
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Generator, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass, field
-from itertools import zip_longest
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +23,11 @@ from .optimize import optimize
 from .weights import load_pretrained
 
 Picture = str | os.PathLike[str] | Tensor
-_Stage = Callable[[list["_Task"]], None]
+_Chunk = list["_Task"]
 
 LR_SIDES = (8, 512)  # of an LR face: from that of x16 to what still fits into memory
-BATCH_PIXELS = 128 * 32 * 32  # LR pixels that go through the network at a time
+BATCH_PIXELS = 128 * 32 * 32  # LR pixels that go through the network at a time, in each lane
+LANES = 8  # batches of LR faces at a time, where there are as many cores
 PASTED_PIXELS = 50_000_000
 
 
@@ -112,45 +114,41 @@ def restore(
     tasks = [_Task(Restored(name), picture) for name, picture in _sources(inputs)]
     work = _Work(_on_device(weights, device), lr, paste, size, batch_size)
     output = _Output(out, tasks) if out is not None else None
-    # LR faces go through by the batch. A photograph has a batch of its own, since only one fits into any memory.
-    step = batch_size if lr else 1
     left = [task for task in tasks if not (resume and output and output.keep(task))]
+    # LR faces go through by the batch. A photograph has a batch of its own, since only one fits into any memory.
+    lanes = min(torch.get_num_threads(), LANES) if lr else 1
+    step = max(1, min(batch_size, -(-len(left) // lanes))) if lr else 1
     chunks = [left[start : start + step] for start in range(0, len(left), step)]
-    with tqdm(total=len(left), unit="picture", disable=None) as bar:
 
-        def finish(chunk: list[_Task]) -> None:
-            for task in chunk:
-                task.finish(output)
-            bar.update(len(chunk))
+    def do(chunk: list[_Task]) -> int:
+        work.read(chunk)
+        work.restore(chunk)
+        for task in chunk:
+            task.finish(output)
+        return len(chunk)
 
-        if lr:
-            _overlapped(chunks, work.read, work.restore, finish)
-        else:
-            for chunk in chunks:
-                work.read(chunk)
-                work.restore(chunk)
-                finish(chunk)
+    # Closed at once if it is interrupted, so that no lane goes on.
+    with tqdm(total=len(left), unit="picture", disable=None) as bar, closing(_in_lanes(do, chunks, lanes)) as done:
+        for count in done:
+            bar.update(count)
     return [task.result for task in tasks]
 
 
-def _overlapped(chunks: list[list["_Task"]], read: _Stage, restore: _Stage, finish: _Stage) -> None:
-    """All three stages for every chunk; the next one is read, and the last one finished, beside the network.
+def _in_lanes(do: Callable[[_Chunk], int], chunks: list[_Chunk], lanes: int) -> Generator[int]:
+    """Does the chunks in some threads at once, which share PyTorch's threads, and yields what each gives, in order.
 
-    At most three chunks are in memory. Decoding, encoding and the network leave Python to other threads.
+    Two cores that each compute a batch are faster than two that share one: none of them waits for the other at the end
+    of every layer, nor for files. Decoding, encoding and the network leave Python to other threads.
     """
-    with ThreadPoolExecutor(2) as pool:
-        ahead = [pool.submit(read, chunk) for chunk in chunks[:1]]
-        behind: list[Future] = []
-        for chunk, following in zip_longest(chunks, chunks[1:]):
-            ahead.pop().result()
-            if following:
-                ahead.append(pool.submit(read, following))
-            restore(chunk)
-            for finished in behind:
-                finished.result()
-            behind = [pool.submit(finish, chunk)]
-        for finished in behind:
-            finished.result()
+    threads, lanes = torch.get_num_threads(), max(1, min(lanes, len(chunks)))
+    if lanes == 1:
+        yield from map(do, chunks)
+        return
+    try:
+        with ThreadPoolExecutor(lanes, initializer=partial(torch.set_num_threads, threads // lanes)) as pool:
+            yield from pool.map(do, chunks)
+    finally:
+        torch.set_num_threads(threads)  # threads that are made later take over what was set last
 
 
 def _sources(inputs: Picture | Iterable[Picture]) -> Iterator[tuple[str, Tensor | Path | ElsfaceError]]:
