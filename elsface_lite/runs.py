@@ -11,7 +11,7 @@ import warnings
 import zipfile
 from collections.abc import Callable, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, BinaryIO, Self, TypeVar
 from unittest.mock import patch
@@ -33,7 +33,7 @@ from .images import write_png
 from .model import ELSFaceConfig
 from .sources import faces_in, people_of
 from .train import TrainConfig, Trainer
-from .weights import save_pretrained
+from .weights import load_pretrained, pretrained_names, save_pretrained
 
 FORMAT = 1
 HR_SIZE = 128
@@ -49,9 +49,10 @@ Record = dict[str, float]
 
 @dataclass(frozen=True, kw_only=True)
 class RunConfig:
-    """Everything that defines a run: the network, the training, and the faces."""
+    """Everything that defines a run: the network and the weights it starts with, the training, and the faces."""
 
     model: ELSFaceConfig
+    start: str
     train: TrainConfig
     faces: str
     people: str
@@ -61,8 +62,10 @@ class RunConfig:
     def from_dict(cls, tables: dict[str, dict[str, Any]]) -> Self:
         """From the tables `model`, `train` (each with an optional `preset`) and `data`, as in config.toml.
 
+        `start` in the table model names weights, as `load_pretrained` does; fields left out there are taken from them.
+
         Raises:
-            ElsfaceError: an unknown table or field, or a value that cannot be, with the reason.
+            ElsfaceError: an unknown table or field, a value that cannot be, or no such weights, with the reason.
         """
         unknown = sorted(tables.keys() - {"model", "train", "data"})
         if unknown:
@@ -70,17 +73,22 @@ class RunConfig:
         data: dict[str, Any] = {"faces": "", "people": "", "held_out": 60} | tables.get("data", {})
         if set(data) != {"faces", "people", "held_out"}:
             raise ElsfaceError("the table data has the fields faces, people and held_out only.")
+        network = dict(tables.get("model", {}))
+        start = str(network.pop("start", ""))
+        if start and len(network) < len(fields(ELSFaceConfig)):  # a run's own config.toml names them all
+            network = load_pretrained(start).config.to_dict() | network
         try:
-            model = _preset(ELSFaceConfig, tables.get("model", {}))
+            model = _preset(ELSFaceConfig, network)
             train = _preset(TrainConfig, tables.get("train", {}))
         except ValueError as error:
             raise ElsfaceError(str(error)) from error
-        return cls(model=model, train=train, **data)
+        return cls(model=model, start=start, train=train, **data)
 
     def to_dict(self) -> dict[str, dict[str, Any]]:
         """The tables of config.toml, with every field written out."""
         data = {"faces": self.faces, "people": self.people, "held_out": self.held_out}
-        return {"data": data, "model": self.model.to_dict(), "train": self.train.to_dict()}
+        model = self.model.to_dict() | ({"start": self.start} if self.start else {})
+        return {"data": data, "model": model, "train": self.train.to_dict()}
 
     @classmethod
     def read(cls, file: Path, changes: Sequence[str] = ()) -> Self:
@@ -240,7 +248,12 @@ class Run:
                 last.replace(previous)
 
     def load_checkpoint(self, trainer: Trainer) -> None:
-        """Continues from the last checkpoint that can be read; without any, from the beginning."""
+        """Continues from the last checkpoint that can be read; without any, from the beginning.
+
+        Raises:
+            ElsfaceError: there are checkpoints and none can be read, or they, or the weights to start with, are of
+                another network or version.
+        """
         found = [file for file in self.checkpoints if file.is_file()]
         for file in found:
             try:
@@ -259,6 +272,13 @@ class Run:
                 raise ElsfaceError(f"{file} is of another run: its network is not that of config.toml.") from error
         if found:
             raise ElsfaceError(f"no checkpoint in {self.folder} can be read: start again with --out.")
+        if self.config.start:
+            weights = load_pretrained(self.config.start)
+            if weights.config != self.config.model:
+                start = f"{self.config.start} are weights of another network than the config's"
+                raise ElsfaceError(f"{start}: set no field of model beside --start.")
+            for network in (trainer.accelerator.unwrap_model(trainer.model), trainer.ema):
+                network.load_state_dict(weights.state_dict())
         return None
 
     def train(self, report: Callable[[Record], None] | None = None, stop_at: int | None = None) -> Trainer:
@@ -409,6 +429,7 @@ def add_train_command(commands: Any) -> None:
     parser = commands.add_parser("train", help="train a network on a folder of faces, or continue a run")
     parser.add_argument("--faces", metavar="DIR", help="training pictures, searched with all folders below")
     parser.add_argument("--people", metavar="CSV", help="table (file, identity): people held out are held out whole")
+    parser.add_argument("--start", metavar="NAME", help="begin with these weights and their network: a name, or a file")
     parser.add_argument("--config", metavar="TOML", type=Path, default=Path(), help="tables data, model and train")
     parser.add_argument("--set", metavar="TABLE.FIELD=VALUE", action="append", default=[], dest="changes")
     parser.add_argument("--out", metavar="RUN", type=Path, help="folder of a new run")
@@ -416,17 +437,24 @@ def add_train_command(commands: Any) -> None:
     parser.set_defaults(run=run_train)
 
 
+def _absolute(path: str | None) -> str | None:
+    """A run may be resumed from another folder."""
+    return str(Path(path).resolve()) if path else None
+
+
 def run_train(options: argparse.Namespace) -> int:
     """Does `elsface-lite train`."""
     if options.resume:
-        if options.out or options.faces or options.people or options.changes or options.config.name:
+        others = ("out", "faces", "people", "start", "changes")
+        if options.config.name or any(getattr(options, name) for name in others):
             raise ElsfaceError("--resume takes everything from the run's config.toml: leave the other options out.")
         run = Run(options.resume)
     else:
         if not options.out:
             raise ElsfaceError("where to? Name the folder of a new run with --out, or of an old one with --resume.")
-        data = {"faces": options.faces, "people": options.people}
-        changes = [f"data.{name}={json.dumps(str(Path(value).resolve()))}" for name, value in data.items() if value]
+        start = options.start if options.start in pretrained_names() else _absolute(options.start)
+        data = {"data.faces": _absolute(options.faces), "data.people": _absolute(options.people), "model.start": start}
+        changes = [f"{field}={json.dumps(value)}" for field, value in data.items() if value]
         config = RunConfig.read(options.config, [*changes, *options.changes])
         with _processes().main_process_first():
             run = Run.create(options.out, config) if _processes().is_main_process else Run(options.out)

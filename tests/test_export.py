@@ -34,7 +34,9 @@ def test_equals_torch(folder, size):
 
 def test_paper_and_shifted_windows(folder):
     torch.manual_seed(0)
-    changes = dict(channels=12, heads=2, hfebs=1, hfeb_blocks=1, head_blocks=1, depth=2)
+    changes = dict(
+        channels=12, heads=2, hfebs=1, hfeb_blocks=1, head_blocks=1, depth=2, rstb_recursions=1, cnn_recursions=1
+    )
     model = ELSFace(ELSFaceConfig.paper(**changes)).train()
     assert export_onnx(model, folder / "paper.onnx") < 1e-5
     assert model.training, "the model is not changed"

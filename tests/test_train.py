@@ -99,6 +99,33 @@ def test_stopped_and_resumed_is_bit_equal(faces, undisturbed, tmp_path):
     assert (tmp_path / "run" / "log.csv").read_text().count("\n") == (undisturbed / "log.csv").read_text().count("\n")
 
 
+def test_a_run_starts_with_weights(faces, undisturbed, tmp_path, capsys, monkeypatch):
+    """Their network needs no naming; the first steps are as good as theirs, and the run needs their file no more."""
+    monkeypatch.chdir(undisturbed)
+    # No step changes anything: what comes out is what went in.
+    still = ["train.learning_rate=0", "train.epochs=1", "train.batch_size=8", "train.warmup_steps=0", "data.held_out=4"]
+    command = ["train", "--faces", str(faces), "--start", "best.safetensors"]
+    options = [word for change in still for word in ("--set", change)]
+    assert main([*command, *options, "--out", str(tmp_path / "still")]) == 0
+    started, given = (load_pretrained(run / "best.safetensors") for run in (tmp_path / "still", undisturbed))
+    assert started.config == given.config
+    assert differing(started.state_dict(), given.state_dict()) == []
+
+    (tmp_path / "best.safetensors").write_bytes((undisturbed / "best.safetensors").read_bytes())
+    (tmp_path / "best.json").write_bytes((undisturbed / "best.json").read_bytes())
+    config = RunConfig.read(Path(), [f"data.faces={faces}", "model.start=best.safetensors", *still])
+    monkeypatch.chdir(tmp_path)
+    run = Run.create(tmp_path / "run", config)
+    run.train(stop_at=1)
+    (tmp_path / "best.safetensors").unlink()
+    assert main(["train", "--resume", str(tmp_path / "run")]) == 0
+
+    assert "weights of another network" in refused(
+        [*command[:-1], "lite-x4", *options, "--set", "model.channels=8", "--out", str(tmp_path / "other")], capsys
+    )
+    assert "there are no weights" in refused([*command[:-1], "lite-x5", "--out", str(tmp_path / "none")], capsys)
+
+
 def test_a_full_disk_is_one_line(undisturbed, tmp_path, monkeypatch, capsys):
     """The log finds no room, of which test_under_fire.py makes the real thing; what was saved goes on."""
 
@@ -264,6 +291,9 @@ def test_refusals(faces, undisturbed, tmp_path, capsys):
         [*start(faces, tmp_path / "a"), "--resume", str(undisturbed)], capsys
     )
     assert "--out" in refused(["train", "--faces", str(faces)], capsys)
+    assert "leave the other options out" in refused(
+        ["train", "--start", "lite-x4", "--resume", str(undisturbed)], capsys
+    )
     assert "no field colour" in refused(start(faces, tmp_path / "a", "model.colour=1"), capsys)
     assert "table.field=value" in refused(start(faces, tmp_path / "a", "epochs=1"), capsys)
     assert "do not fill one batch" in refused(start(faces, tmp_path / "b", "train.batch_size=64"), capsys)
