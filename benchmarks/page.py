@@ -26,8 +26,10 @@ PARTS = {
 }  # fmt: skip
 # Where the names of dots that lie close together stand, in points, and on which side they begin.
 NAMES = {
-    "ELSFace, two HFEBs": (6, -16, "left"),
-    "ELSFace, one HFEB": (-3, 8, "right"),
+    "ELSFace lite": (9, -3, "left"),
+    "ELSFace, one HFEB": (4, -17, "left"),
+    "ELSFace, two HFEBs": (4, 9, "left"),
+    "EDSR-baseline": (2, 9, "right"),
     "EDSR (10 blocks)": (-9, -4, "right"),
 }
 EXPORTED = ("ONNX", "torch.compile")  # what leaves Python

@@ -91,7 +91,7 @@ def restore(
             more than 50 megapixels.
         size: bring every face to this many LR pixels first, 8 to 512; None leaves it at its own size, up to 512.
         device: "cpu", "cuda" and so on; None takes the best there is, or the network's own.
-        batch_size: LR faces that go through the network at a time.
+        batch_size: LR faces that go through the network at a time; with `lr` so many on each core.
         resume: do only those inputs whose result is not in `out` yet, as after an interruption. Everything else should
             be as in the call before; False does all again, and replaces files.
 
