@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, field
 from functools import partial
+from math import ceil
 from pathlib import Path
 from typing import Any
 
@@ -117,7 +118,8 @@ def restore(
     left = [task for task in tasks if not (resume and output and output.keep(task))]
     # LR faces go through by the batch. A photograph has a batch of its own, since only one fits into any memory.
     lanes = min(torch.get_num_threads(), LANES) if lr else 1
-    step = max(1, min(batch_size, -(-len(left) // lanes))) if lr else 1
+    rounds = max(1, ceil(len(left) / (lanes * batch_size)))  # each lane has as many batches as the others
+    step = max(1, ceil(len(left) / (lanes * rounds))) if lr else 1
     chunks = [left[start : start + step] for start in range(0, len(left), step)]
 
     def do(chunk: list[_Task]) -> int:
