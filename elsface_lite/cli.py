@@ -81,7 +81,7 @@ def add_restore_command(subparsers: argparse._SubParsersAction) -> None:
     add("--runtime", choices=["torch", "onnx"], default="torch", help="onnx: run NAME.onnx, which `export` has written")
     add("--device", metavar="D", help="cpu, cuda, ... (default: the best there is)")
     add("--resume", action="store_true", help="go on after an interruption: pass over what has its result in DIR")
-    add("--batch-size", type=_positive, default=16, metavar="N", help="LR faces at a time (default: 16)")
+    add("--batch-size", type=_positive, default=16, metavar="N", help="LR faces at a time, with --lr on each core (16)")
     parser.set_defaults(run=_restore)
 
 

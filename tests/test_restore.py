@@ -301,11 +301,9 @@ def test_an_interruption_keeps_what_is_done_and_nothing_by_halves(
         assert len(written) == 4 and {name.removesuffix(".png") for name in written} < set("012345")
 
 
-def test_an_interruption_stops_all_lanes(model: ELSFace, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interruption_stops_all_lanes(model: ELSFace, lanes: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Also one that comes between two chunks, while the traceback is still held, as a notebook does."""
     failing = as_model(Failing(model, KeyboardInterrupt), monkeypatch)
-    before = torch.get_num_threads()
-    torch.set_num_threads(2)
     monkeypatch.setattr(module.tqdm, "update", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
     with pytest.raises(KeyboardInterrupt) as held:
         restore(torch.rand(60, 3, 16, 16), lr=True, device="cpu", batch_size=1)
@@ -313,7 +311,6 @@ def test_an_interruption_stops_all_lanes(model: ELSFace, monkeypatch: pytest.Mon
     assert held.tb and calls < 60
     time.sleep(0.2)
     assert failing.calls == calls
-    torch.set_num_threads(before)
 
 
 @pytest.mark.parametrize("lr", [True, False])
