@@ -84,7 +84,8 @@ EXPERIMENTS = {
                 model(hfebs=1, hfeb_blocks=4, hfeb_kernel=5),
                 model(grid=2, channels=32, hfeb_blocks=4),
                 model(hfeb_blocks=4, out_channels=32),
-                model(hfebs=0, hfeb_skip=False, cnn_recursions=1, cnn_blocks=15),  # the paper's ideas left out
+                model(hfebs=0, hfeb_skip=False, cnn_recursions=1, cnn_blocks=15),  # plain blocks only
+                model(channels=48, hfebs=0, hfeb_skip=False, cnn_recursions=1, cnn_blocks=28),  # and as many as lite
             )
         ]
     ),
