@@ -165,9 +165,9 @@ def decode(arguments: argparse.Namespace) -> None:
     """Decodes the faces once for all networks, people held out as `elsface-lite train` does."""
     arguments.runs.mkdir(parents=True, exist_ok=True)
     config = RunConfig.from_dict({"data": {"faces": arguments.faces, "people": arguments.people}})
-    for name, paths in zip(("training", "validation"), split_faces(config), strict=True):
-        if not (arguments.runs / f"{name}.npy").exists():
-            decode_faces(paths, arguments.runs / f"{name}.npy")
+    files = [arguments.runs / f"{name}.npy" for name in ("training", "validation")]
+    if not all(file.exists() for file in files):
+        decode_faces(dict(zip(files, split_faces(config), strict=True)))
 
 
 def main() -> None:

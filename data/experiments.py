@@ -2,9 +2,10 @@
 
     python data/experiments.py search --faces DIR --people CSV    # writes data/search.csv
 
-Every line of a table is a run of its own, which `elsface-lite train` with the `--set` arguments in the column `set`
-trains as well. A run that was interrupted goes on where it was, one that is finished is only read. The same command
-started twice, with OMP_NUM_THREADS=1, shares the runs out between two cores.
+Every line of a table is a run of its own, which `elsface-lite train` with the `--set` arguments in the column `set`,
+`train.seed`, `train.batch_size=8`, `train.epochs=1` and, where the processor has it, `train.precision=bf16` trains as
+well. A run that was interrupted goes on where it was, one that is finished is only read. The same command started
+twice, with OMP_NUM_THREADS=1, shares the runs out between two cores.
 
 Of the ablations it also keeps what one can look at: data/ablations/portraits.webp has the two portraits of
 `sources.portraits`, data/ablations/spectra.csv the mean spectrum of the held-out faces. The picture has a row, and the
@@ -245,13 +246,13 @@ def write_looks(name: str, arguments: argparse.Namespace, folder: Path) -> None:
 
 
 def decode(arguments: argparse.Namespace) -> None:
-    """Decodes the faces once for all runs, split by seed 0 whatever the seed of a run."""
+    """Decodes the faces once for all runs."""
     arguments.runs.mkdir(parents=True, exist_ok=True)
     config = RunConfig.from_dict({"data": {"faces": arguments.faces, "people": arguments.people}})
     with filelock.FileLock(arguments.runs / ".decoding"):
-        for name, paths in zip(("training", "validation"), split_faces(config), strict=True):
-            if not (arguments.runs / f"{name}.npy").exists():
-                decode_faces(paths, arguments.runs / f"{name}.npy")
+        files = [arguments.runs / f"{name}.npy" for name in ("training", "validation")]
+        if not all(file.exists() for file in files):
+            decode_faces(dict(zip(files, split_faces(config), strict=True)))
 
 
 def main() -> None:

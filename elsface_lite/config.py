@@ -1,5 +1,6 @@
 """What the frozen configs of network and training have in common: checked types, and dicts in and out."""
 
+import math
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Self, get_args, get_type_hints
 
@@ -9,7 +10,8 @@ class Config:
     """Base of the frozen configs. Fields are bool, int, float, str or a Literal of strings; an int serves as float.
 
     Raises:
-        ValueError: a value of another type, or one that is not among the choices.
+        ValueError: a value of another type, one that is not among the choices, or a number that is not finite, or
+            of more than 64 bits.
     """
 
     def __post_init__(self) -> None:
@@ -22,6 +24,10 @@ class Config:
                 object.__setattr__(self, name, float(value))
             elif not choices and type(value) is not hints[name]:
                 raise ValueError(f"{name} must be of type {hints[name].__name__}, not {value!r}.")
+            if isinstance(value, float) and not math.isfinite(value):
+                raise ValueError(f"{name} must be a finite number, not {value}.")
+            if isinstance(value, int) and abs(value) >= 2**63:
+                raise ValueError(f"{name} must have at most 64 bits, not {value.bit_length()}.")
         self.check()
 
     def check(self) -> None:

@@ -4,13 +4,15 @@ import argparse
 import csv
 import io
 import json
+import sys
+import textwrap
 import threading
 import time
 import tomllib
 import warnings
 import zipfile
-from collections.abc import Callable, Sequence
-from contextlib import closing
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, BinaryIO, Self, TypeVar
@@ -48,6 +50,18 @@ Record = dict[str, float]
 
 
 @dataclass(frozen=True, kw_only=True)
+class DataConfig(Config):
+    """The table `data` of a run: the folder of faces, the table of people or "", and how many people are held out."""
+
+    faces: str = ""
+    people: str = ""
+    held_out: int = 60
+
+    def check(self) -> None:
+        self.check_least(1, "held_out")
+
+
+@dataclass(frozen=True, kw_only=True)
 class RunConfig:
     """Everything that defines a run: the network and the weights it starts with, the training, and the faces."""
 
@@ -70,19 +84,19 @@ class RunConfig:
         unknown = sorted(tables.keys() - {"model", "train", "data"})
         if unknown:
             raise ElsfaceError(f"a run has the tables model, train and data, not {', '.join(unknown)}.")
-        data: dict[str, Any] = {"faces": "", "people": "", "held_out": 60} | tables.get("data", {})
-        if set(data) != {"faces", "people", "held_out"}:
-            raise ElsfaceError("the table data has the fields faces, people and held_out only.")
+        if plain := [name for name, table in tables.items() if not isinstance(table, dict)]:
+            raise ElsfaceError(f"{plain[0]} is a table: give its fields, as in [{plain[0]}] or by --set.")
         network = dict(tables.get("model", {}))
         start = str(network.pop("start", ""))
         if start and len(network) < len(fields(ELSFaceConfig)):  # a run's own config.toml names them all
             network = load_pretrained(start).config.to_dict() | network
         try:
+            data = DataConfig.from_dict(tables.get("data", {}))
             model = _preset(ELSFaceConfig, network)
             train = _preset(TrainConfig, tables.get("train", {}))
         except ValueError as error:
             raise ElsfaceError(str(error)) from error
-        return cls(model=model, start=start, train=train, **data)
+        return cls(model=model, start=start, train=train, **data.to_dict())
 
     def to_dict(self) -> dict[str, dict[str, Any]]:
         """The tables of config.toml, with every field written out."""
@@ -91,14 +105,14 @@ class RunConfig:
         return {"data": data, "model": model, "train": self.train.to_dict()}
 
     @classmethod
-    def read(cls, file: Path, changes: Sequence[str] = ()) -> Self:
-        """From a TOML file, with `table.field=value` changes applied over it.
+    def read(cls, file: Path | None, changes: Sequence[str] = ()) -> Self:
+        """From a TOML file, if one is given, with `table.field=value` changes applied over it.
 
         Raises:
             ElsfaceError: the file cannot be read or a change is not of that form; see also `from_dict`.
         """
         try:
-            tables = tomllib.loads(file.read_text(encoding="utf-8")) if file.name else {}
+            tables = tomllib.loads(file.read_text(encoding="utf-8")) if file else {}
         except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
             raise ElsfaceError(f"cannot read the config {file}: {error}.") from error
         for change in changes:
@@ -106,14 +120,16 @@ class RunConfig:
             table, dot, field = name.strip().partition(".")
             if not (equals and dot):
                 raise ElsfaceError(f"--set takes table.field=value (such as train.epochs=3), not {change!r}.")
-            tables.setdefault(table, {})[field] = _toml_value(value.strip())
+            if isinstance(fields_of_table := tables.setdefault(table, {}), dict):
+                fields_of_table[field] = _toml_value(value.strip())
         return cls.from_dict(tables)
 
     def write(self, file: Path) -> None:
         """Writes the TOML file, whole or not at all; JSON's plain values are TOML's as well."""
         lines = []
         for table, values in self.to_dict().items():
-            lines += [f"[{table}]", *(f"{name} = {json.dumps(value)}" for name, value in values.items()), ""]
+            written = (f"{name} = {json.dumps(value, ensure_ascii=False)}" for name, value in values.items())
+            lines += [f"[{table}]", *written, ""]
         with whole_file(file) as beside:
             beside.write_text("\n".join(lines), encoding="utf-8")
 
@@ -135,35 +151,44 @@ def _toml_value(text: str) -> Any:
         return text
 
 
-def decode_faces(paths: Sequence[Path], file: Path) -> np.ndarray:
-    """Decodes every face once into a file, which is mapped into memory: it may be larger than the memory.
+def decode_faces(parts: Mapping[Path, Sequence[Path]]) -> None:
+    """Decodes every face once into a file that can be mapped into memory: it may be larger than the memory.
 
     Args:
-        paths: pictures; those that cannot be read are listed once and skipped.
-        file: where the decoded faces are kept, as .npy.
-
-    Returns:
-        (n, 3, 128, 128), uint8.
+        parts: for each .npy file, (n, 3, 128, 128) uint8, the pictures that it gets; those that cannot be read are
+            skipped, each with a line on stderr.
 
     Raises:
-        ElsfaceError: more than 1 % of the pictures cannot be read.
+        ElsfaceError: more than 1 % of all pictures, or all of one file, cannot be read: then no file appears.
     """
+    with ExitStack() as stack:
+        unreadable = []
+        for file, paths in parts.items():
+            lost = _decode(paths, stack.enter_context(whole_file(file)))
+            if len(lost) == len(paths):
+                raise ElsfaceError(f"none of the {len(paths)} pictures for {file.name} can be read, such as: {lost[0]}")
+            unreadable += lost
+        pictures = sum(map(len, parts.values()))
+        if len(unreadable) > UNREADABLE_SHARE * pictures:
+            raise ElsfaceError(f"{len(unreadable)} of {pictures} pictures cannot be read, such as: {unreadable[0]}")
+    for message in unreadable:
+        print(f"skipped: {message}", file=sys.stderr)
+
+
+def _decode(paths: Sequence[Path], file: Path) -> list[str]:
+    """Decodes pictures into an .npy file; returns a message for each that cannot be read."""
     unreadable = []
     # Not through a memory map: a disk that is full would end the process by a signal, without a word.
-    with whole_file(file) as beside, beside.open("wb") as faces:
+    with file.open("wb") as faces:
         _write_header(faces, len(paths))
         for path in tqdm(paths, "decoding", unit=" faces", leave=False, disable=None):
             try:
                 faces.write(load_face(path, HR_SIZE).numpy().tobytes())
             except ElsfaceError as error:
                 unreadable.append(str(error))
-        if len(unreadable) > UNREADABLE_SHARE * len(paths):
-            raise ElsfaceError(f"{len(unreadable)} of {len(paths)} pictures cannot be read, such as: {unreadable[0]}")
         faces.seek(0)
         _write_header(faces, len(paths) - len(unreadable))
-    for message in unreadable:
-        warnings.warn(f"skipped: {message}", stacklevel=2)
-    return np.load(file, mmap_mode="r")
+    return unreadable
 
 
 def _write_header(file: BinaryIO, faces: int) -> None:
@@ -173,13 +198,23 @@ def _write_header(file: BinaryIO, faces: int) -> None:
 
 
 def split_faces(config: RunConfig) -> tuple[list[Path], list[Path]]:
-    """Training and validation pictures, with `held_out` people in validation.
+    """Training and validation pictures, with `held_out` people in validation: the same ones for every `train.seed`.
 
     Without a table of people every picture counts as a person of its own.
+
+    Raises:
+        ElsfaceError: no folder is named, it has no picture, or the people cannot be told apart or split.
     """
+    if not config.faces:
+        raise ElsfaceError("there is nothing to train on: name the folder of faces with --faces.")
     paths = faces_in(config.faces)
-    people = people_of(paths, config.people) if config.people else [path.name for path in paths]
-    training, validation = split_by_person(people, config.held_out, config.train.seed)
+    # By its place in the folder: s1/1.png and s2/1.png are two pictures.
+    own = [path.relative_to(config.faces).as_posix() for path in paths]
+    people = people_of(paths, config.people) if config.people else own
+    try:
+        training, validation = split_by_person(people, config.held_out, seed=0)
+    except ElsfaceError as error:
+        raise ElsfaceError(f"{error} It is set by --set data.held_out=N.") from error
     return [paths[i] for i in training], [paths[i] for i in validation]
 
 
@@ -234,7 +269,7 @@ class Run:
         """Decoded training and validation faces, (n, 3, 128, 128) and (m, 3, 128, 128), uint8."""
         files = [self.folder / f"{name}.npy" for name in ("training", "validation")]
         if not all(file.is_file() for file in files):
-            return tuple(decode_faces(*pair) for pair in zip(split_faces(self.config), files, strict=True))  # type: ignore[return-value]
+            decode_faces(dict(zip(files, split_faces(self.config), strict=True)))
         return np.load(files[0], mmap_mode="r"), np.load(files[1], mmap_mode="r")
 
     def save_checkpoint(self, trainer: Trainer) -> None:
@@ -304,8 +339,8 @@ class Run:
             raise ElsfaceError(f"another process trains in {self.folder}: wait for it, or choose another.") from error
         except OSError as error:  # of the log or the lock, which are not written as whole files
             raise unwritable(self.folder, error) from error
-        except (torch.OutOfMemoryError, RuntimeError) as error:
-            if not (isinstance(error, torch.OutOfMemoryError) or "not enough memory" in str(error)):
+        except (MemoryError, RuntimeError) as error:
+            if isinstance(error, RuntimeError) and not _out_of_memory(error):
                 raise
             size = self.config.train.batch_size
             raise ElsfaceError(f"out of memory at batch_size {size}: start a run with a smaller one.") from error
@@ -338,7 +373,8 @@ class Run:
                     log.write(record, trainer)
                     if report is not None:
                         report(record)
-                if due(config.checkpoint_every) or trainer.step == stop_at:
+                # Not while steps are being skipped: the weights may be what is wrong, and the last one is to be good.
+                if (due(config.checkpoint_every) and not trainer.skipped_in_a_row) or trainer.step == stop_at:
                     self.save_checkpoint(trainer)
 
     def validate(self, trainer: Trainer) -> Record:
@@ -359,6 +395,12 @@ class Run:
         pixels = lr.repeat_interleave(scale, -1).repeat_interleave(scale, -2)
         rows = torch.stack([pixels, upscale(lr, scale), sr[chosen], hr], 1).flatten(0, 1)
         write_png(make_grid(rows, nrow=4, padding=2, pad_value=1), self.folder / "samples" / f"{trainer.step:07d}.png")
+
+
+def _out_of_memory(error: RuntimeError) -> bool:
+    """Whether this is how PyTorch says so: on accelerators by its class, on CPUs by what it says on each system."""
+    says = ("not enough memory", "can't allocate memory")
+    return isinstance(error, torch.OutOfMemoryError) or any(text in str(error) for text in says)
 
 
 def _processes() -> PartialState:
@@ -386,6 +428,7 @@ class Log:
         batch, faces = trainer.config.batch_size, trainer.total_steps * trainer.config.batch_size
         self.progress = tqdm(total=faces, initial=trainer.step * batch, unit=" faces", disable=None)
         self.written_step, self.written_at = trainer.step, time.perf_counter()
+        self.shown: dict[str, str] = {}
 
     def _rewind(self, step: int) -> None:
         """Drops the rows that a killed run wrote after its checkpoint: those steps are done again."""
@@ -400,9 +443,9 @@ class Log:
             writer.writerows(rows)
 
     def step(self, record: Record, batch: int) -> None:
-        """Moves the progress bar."""
-        shown = {name: f"{record[name]:.4g}" for name in ("loss", "psnr") if name in record}
-        self.progress.set_postfix(shown, refresh=False)
+        """Moves the progress bar, which shows the loss of this step and the last PSNR."""
+        self.shown |= {name: f"{record[name]:.4g}" for name in ("loss", "psnr") if name in record}
+        self.progress.set_postfix(self.shown, refresh=False)
         self.progress.update(batch)
 
     def write(self, record: Record, trainer: Trainer) -> None:
@@ -426,15 +469,31 @@ class Log:
 
 def add_train_command(commands: Any) -> None:
     """Adds `train` to the subparsers of the command line."""
-    parser = commands.add_parser("train", help="train a network on a folder of faces, or continue a run")
+    parser = commands.add_parser(
+        "train",
+        help="train a network on a folder of faces, or continue a run",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog=_fields_help(),
+    )
     parser.add_argument("--faces", metavar="DIR", help="training pictures, searched with all folders below")
     parser.add_argument("--people", metavar="CSV", help="table (file, identity): people held out are held out whole")
     parser.add_argument("--start", metavar="NAME", help="begin with these weights and their network: a name, or a file")
-    parser.add_argument("--config", metavar="TOML", type=Path, default=Path(), help="tables data, model and train")
-    parser.add_argument("--set", metavar="TABLE.FIELD=VALUE", action="append", default=[], dest="changes")
+    parser.add_argument("--config", metavar="TOML", type=Path, help="file with the tables data, model and train")
+    help = "a field of a table, see below; any number of times"
+    parser.add_argument("--set", metavar="TABLE.FIELD=VALUE", action="append", default=[], dest="changes", help=help)
     parser.add_argument("--out", metavar="RUN", type=Path, help="folder of a new run")
     parser.add_argument("--resume", metavar="RUN", type=Path, help="continue this run; takes no other option")
     parser.set_defaults(run=run_train)
+
+
+def _fields_help() -> str:
+    """The fields that --set and a config file take, with their values in the preset `lite`."""
+    lines = ["fields and their values, unless the file or --set says otherwise; model.preset and train.preset are"]
+    lines.append('"lite" (these values) or "paper":')
+    for table, values in RunConfig.from_dict({}).to_dict().items():
+        words = [f"{table}.{name}={json.dumps(value)}" for name, value in values.items()]
+        lines += ["", textwrap.fill("  ".join(words), 100, break_on_hyphens=False)]
+    return "\n".join(lines).replace("%", "%%")
 
 
 def _absolute(path: str | None) -> str | None:
@@ -446,7 +505,7 @@ def run_train(options: argparse.Namespace) -> int:
     """Does `elsface-lite train`."""
     if options.resume:
         others = ("out", "faces", "people", "start", "changes")
-        if options.config.name or any(getattr(options, name) for name in others):
+        if options.config or any(getattr(options, name) for name in others):
             raise ElsfaceError("--resume takes everything from the run's config.toml: leave the other options out.")
         run = Run(options.resume)
     else:
@@ -454,8 +513,9 @@ def run_train(options: argparse.Namespace) -> int:
             raise ElsfaceError("where to? Name the folder of a new run with --out, or of an old one with --resume.")
         start = options.start if options.start in pretrained_names() else _absolute(options.start)
         data = {"data.faces": _absolute(options.faces), "data.people": _absolute(options.people), "model.start": start}
-        changes = [f"{field}={json.dumps(value)}" for field, value in data.items() if value]
+        changes = [f"{field}={json.dumps(value, ensure_ascii=False)}" for field, value in data.items() if value]
         config = RunConfig.read(options.config, [*changes, *options.changes])
+        split_faces(config)  # what is wrong with the faces is said before there is a run
         with _processes().main_process_first():
             run = Run.create(options.out, config) if _processes().is_main_process else Run(options.out)
     # TensorBoard's thread meets a full disk, too, and hands its error to ours: one line is enough.

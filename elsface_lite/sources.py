@@ -11,6 +11,7 @@ import stat
 import tempfile
 import urllib.request
 import zipfile
+from collections import Counter
 from collections.abc import Iterable
 from http.client import HTTPException
 from pathlib import Path, PurePosixPath
@@ -57,12 +58,17 @@ def people_of(paths: Iterable[str | Path], table: str | Path) -> list[str]:
     """The person on each picture, from a CSV table with the columns `file` (its name) and `identity`.
 
     Raises:
-        ElsfaceError: the table is missing, lacks a column, or does not name every picture.
+        ElsfaceError: the table is missing, lacks a column, or does not name every picture; or two pictures have one
+            name, so that the table cannot tell them apart.
     """
+    files = [Path(path) for path in paths]
+    names = Counter(file.name for file in files)
+    if twice := [file for file in files if file.name == names.most_common(1)[0][0]][1:]:
+        raise ElsfaceError(f"{twice[0]} is not the only {twice[0].name}, so {table} cannot say whose face it is.")
     try:
         with Path(table).open(encoding="utf-8", newline="") as rows:
             people = {row["file"]: row["identity"] for row in csv.DictReader(rows) if row["identity"]}
-        return [people[Path(path).name] for path in paths]
+        return [people[file.name] for file in files]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise ElsfaceError(f"cannot read the table of identities {table}: {error}.") from error
     except KeyError as error:

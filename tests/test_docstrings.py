@@ -66,7 +66,7 @@ CASES: dict[str, dict[str, Any]] = {
 LEFT_OUT = {
     "export.OnnxModel", "faces.cut_around", "images.read_image", "metric_weights.DlibFace",
     "metric_weights.inception_network", "metrics.embed", "metrics.identity", "metrics.in_chunks",
-    "metrics.inception_features", "metrics.lpips", "metrics.summarise", "optimize.optimize", "runs.decode_faces",
+    "metrics.inception_features", "metrics.lpips", "metrics.summarise", "optimize.optimize",
     "train.batch_indices",
 }  # fmt: skip
 

@@ -11,7 +11,6 @@ import subprocess
 import sys
 import threading
 import time
-import warnings
 import zlib
 from collections.abc import Callable
 from functools import cache
@@ -188,7 +187,7 @@ def test_evaluate_names_the_picture_that_is_broken(tmp_path, capsys):
     assert refused > count / 3
 
 
-def test_decode_faces_skips_a_few_and_refuses_many(tmp_path):
+def test_decode_faces_skips_a_few_and_refuses_many(tmp_path, capsys):
     good = []
     for number in range(300):
         good.append(tmp_path / f"{number:03}.png")
@@ -196,14 +195,16 @@ def test_decode_faces_skips_a_few_and_refuses_many(tmp_path):
     bad = [tmp_path / name for name in odd()]
     for path in bad:
         path.write_bytes(odd()[path.name])
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        faces = decode_faces([bad[0], *good, bad[2], bad[6]], tmp_path / "few.npy")
-    assert len(faces) == 300 and sum("skipped" in str(warning.message) for warning in caught) == 3
+    few, second, many = (tmp_path / f"{name}.npy" for name in ("few", "second", "many"))
+    decode_faces({few: [bad[0], *good, bad[2]], second: [*good[:10], bad[6]]})  # 1 of 11, but 3 of 313
+    faces = np.load(few)
+    assert len(faces) == 300 and len(np.load(second)) == 10 and capsys.readouterr().err.count("skipped: ") == 3
     assert faces[:, 0, 0, 0].tolist() == [round(255 * round(255 * number / 300) / 255) for number in range(300)]
     with pytest.raises(ElsfaceError, match=r"of \d+ pictures cannot be read"):
-        decode_faces([*good, *bad], tmp_path / "many.npy")
-    assert not (tmp_path / "many.npy").exists() and not list(tmp_path.glob("*.part*"))
+        decode_faces({many: [*good, *bad]})
+    with pytest.raises(ElsfaceError, match=r"none of the 1 pictures for many.npy"):
+        decode_faces({second: good, many: bad[:1]})
+    assert not many.exists() and len(np.load(second)) == 10 and not list(tmp_path.glob("*.part*"))
 
 
 def truncate(path: Path) -> None:

@@ -114,7 +114,7 @@ def commands(folder: Path, faces: Path, weights: str) -> dict[str, tuple[list, f
     """A command line of each kind, and how long it goes on at least, about."""
     run, runs = folder / "run", [f'data.faces="{faces.as_posix()}"', *TINY, "train.epochs=200"]
     if not run.exists():
-        Run.create(run, RunConfig.read(Path(), runs))
+        Run.create(run, RunConfig.read(None, runs))
     return {
         "restore": (["restore", folder / "in", "--lr", "--weights", weights, "--out", folder / "out"], 1.5),
         "evaluate": (["evaluate", "--weights", "lite-x4", "--faces", faces, "--json", folder / "report.json"], 1.5),

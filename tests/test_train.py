@@ -3,6 +3,8 @@
 import csv
 import errno
 import os
+import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -17,7 +19,8 @@ from PIL import Image
 from elsface_lite.cli import main
 from elsface_lite.errors import ElsfaceError
 from elsface_lite.model import ELSFaceConfig
-from elsface_lite.runs import Log, Run, RunConfig
+from elsface_lite.runs import Log, Run, RunConfig, split_faces
+from elsface_lite.sources import people_of
 from elsface_lite.train import TrainConfig, Trainer, batch_indices, learning_rate, shifted
 from elsface_lite.weights import load_pretrained
 
@@ -113,7 +116,7 @@ def test_a_run_starts_with_weights(faces, undisturbed, tmp_path, capsys, monkeyp
 
     (tmp_path / "best.safetensors").write_bytes((undisturbed / "best.safetensors").read_bytes())
     (tmp_path / "best.json").write_bytes((undisturbed / "best.json").read_bytes())
-    config = RunConfig.read(Path(), [f"data.faces={faces}", "model.start=best.safetensors", *still])
+    config = RunConfig.read(None, [f"data.faces={faces}", "model.start=best.safetensors", *still])
     monkeypatch.chdir(tmp_path)
     run = Run.create(tmp_path / "run", config)
     run.train(stop_at=1)
@@ -261,11 +264,11 @@ def copy_with_bad(faces: Path, folder: Path, good: int, bad: int) -> Path:
     return folder
 
 
-def test_few_unreadable_pictures_are_skipped(faces, tmp_path):
+def test_few_unreadable_pictures_are_skipped(faces, tmp_path, capsys):
     folder = copy_with_bad(faces, tmp_path / "faces", 120, 1)
-    Run.create(tmp_path / "run", RunConfig.read(Path(), [f'data.faces="{folder.as_posix()}"', *TINY]))
-    with pytest.warns(UserWarning, match="skipped: .*bad0.png"):
-        training, validation = Run(tmp_path / "run").faces()
+    Run.create(tmp_path / "run", RunConfig.read(None, [f'data.faces="{folder.as_posix()}"', *TINY]))
+    training, validation = Run(tmp_path / "run").faces()
+    assert re.fullmatch(r"skipped: .*bad0.png.*\n", capsys.readouterr().err)
     assert len(training) + len(validation) == 120
     again, _ = Run(tmp_path / "run").faces()
     assert np.array_equal(again, training), "a run that is continued has the faces that it began with"
@@ -298,10 +301,67 @@ def test_refusals(faces, undisturbed, tmp_path, capsys):
     assert "table.field=value" in refused(start(faces, tmp_path / "a", "epochs=1"), capsys)
     assert "do not fill one batch" in refused(start(faces, tmp_path / "b", "train.batch_size=64"), capsys)
     assert "there is no folder" in refused(start(tmp_path / "nothing", tmp_path / "c"), capsys)
+    assert not (tmp_path / "c").exists(), "after a typo the same folder can be named again"
+    assert "with --faces" in refused(["train", "--out", str(tmp_path / "d")], capsys)
+    assert "data.held_out=N" in refused(start(faces, tmp_path / "d", "data.held_out=1000"), capsys)
+    for change, says in {
+        "data.held_out=abc": "must be of type int",
+        "data.held_out=true": "must be of type int",
+        "data.colour=1": "no field colour",
+        "train.gradient_clip=inf": "finite",
+        f"train.seed={2**70}": "64 bits",
+    }.items():
+        assert says in refused(start(faces, tmp_path / "d", change), capsys)
+    (tmp_path / "config.toml").write_text("train = 3\n", encoding="utf-8")
+    assert "train is a table" in refused(
+        ["train", "--config", str(tmp_path / "config.toml"), "--out", str(tmp_path / "d")], capsys
+    )
     (tmp_path / "config.toml").write_text("[train\n", encoding="utf-8")
     assert "cannot read the config" in refused(
         ["train", "--config", str(tmp_path / "config.toml"), "--out", str(tmp_path / "d")], capsys
     )
+
+
+def test_pictures_of_one_name_in_two_folders(faces, tmp_path):
+    for number, file in enumerate(sorted(faces.iterdir())):
+        (tmp_path / "faces" / f"s{number}").mkdir(parents=True)
+        shutil.copy(file, tmp_path / "faces" / f"s{number}" / "1.png")
+    folder = f'data.faces="{(tmp_path / "faces").as_posix()}"'
+    training, validation = split_faces(RunConfig.read(None, [folder, "data.held_out=4"]))
+    assert len(validation) == 4 and len(training) + len(validation) == len(list(faces.iterdir()))
+    other = RunConfig.read(None, [folder, "data.held_out=4", "train.seed=1"])
+    assert split_faces(other) == (training, validation), "another seed is measured on the same people"
+    (tmp_path / "people.csv").write_text("file,identity\n1.png,somebody\n", encoding="utf-8")
+    with pytest.raises(ElsfaceError, match=r"not the only 1\.png"):
+        people_of(training, tmp_path / "people.csv")
+
+
+def test_the_checkpoint_of_a_run_that_diverges_is_good(faces, tmp_path, monkeypatch):
+    run = Run.create(tmp_path / "run", RunConfig.read(None, [f'data.faces="{faces.as_posix()}"', *TINY]))
+    loss = Trainer.loss
+
+    def broken(trainer, sr, hr):
+        losses = loss(trainer, sr, hr)
+        return {name: value * float("nan") for name, value in losses.items()} if trainer.step >= 5 else losses
+
+    monkeypatch.setattr(Trainer, "loss", broken)
+    with pytest.raises(ElsfaceError, match="10 times in a row"):
+        run.train()
+    state = torch.load(run.checkpoints[0], weights_only=True)
+    assert state["step"] <= 5 and state["skipped_in_a_row"] == 0
+    monkeypatch.undo()
+    assert run.train().step == run.train().total_steps, "it goes on from there"
+
+
+@pytest.mark.parametrize(
+    "error", [MemoryError(), RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried")]
+)
+def test_out_of_memory_names_the_batch_size(faces, tmp_path, monkeypatch, capsys, error):
+    def full(trainer):
+        raise error
+
+    monkeypatch.setattr(Trainer, "train_step", full)
+    assert "batch_size 4" in refused(start(faces, tmp_path / "run"), capsys)
 
 
 def test_config_file_and_presets(tmp_path):

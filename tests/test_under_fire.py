@@ -98,7 +98,7 @@ def kill(run: Path, number: int, chance: random.Random) -> None:
 def test_killed_25_times_and_resumed_is_bit_equal(faces, tmp_path):  # noqa: F811
     chance, quiet, run = random.Random(0), tmp_path / "quiet", tmp_path / "run"
     for folder in (quiet, run):
-        Run.create(folder, RunConfig.read(Path(), [f'data.faces="{faces.as_posix()}"', *OFTEN]))
+        Run.create(folder, RunConfig.read(None, [f'data.faces="{faces.as_posix()}"', *OFTEN]))
     assert train(quiet).end() == 0
     reached, within, between = [0], 0, 0
     for number in range(KILLS):
@@ -122,7 +122,7 @@ def test_killed_25_times_and_resumed_is_bit_equal(faces, tmp_path):  # noqa: F81
 @pytest.fixture(scope="module")
 def quiet(faces, tmp_path_factory) -> Path:  # noqa: F811
     run = tmp_path_factory.mktemp("runs") / "quiet"
-    Run.create(run, RunConfig.read(Path(), [f'data.faces="{faces.as_posix()}"', *TINY]))
+    Run.create(run, RunConfig.read(None, [f'data.faces="{faces.as_posix()}"', *TINY]))
     assert train(run).end() == 0
     return run
 
