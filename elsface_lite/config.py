@@ -11,7 +11,7 @@ class Config:
 
     Raises:
         ValueError: a value of another type, one that is not among the choices, or a number that is not finite, or
-            of more than 64 bits.
+            beyond 64 bits.
     """
 
     def __post_init__(self) -> None:
@@ -27,7 +27,7 @@ class Config:
             if isinstance(value, float) and not math.isfinite(value):
                 raise ValueError(f"{name} must be a finite number, not {value}.")
             if isinstance(value, int) and abs(value) >= 2**63:
-                raise ValueError(f"{name} must have at most 64 bits, not {value.bit_length()}.")
+                raise ValueError(f"{name} must lie between -2^63 and 2^63, not {value}.")
         self.check()
 
     def check(self) -> None:

@@ -309,7 +309,7 @@ def test_refusals(faces, undisturbed, tmp_path, capsys):
         "data.held_out=true": "must be of type int",
         "data.colour=1": "no field colour",
         "train.gradient_clip=inf": "finite",
-        f"train.seed={2**70}": "64 bits",
+        f"train.seed={2**63}": "between -2^63 and 2^63",
     }.items():
         assert says in refused(start(faces, tmp_path / "d", change), capsys)
     (tmp_path / "config.toml").write_text("train = 3\n", encoding="utf-8")
