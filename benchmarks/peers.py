@@ -85,7 +85,7 @@ class PeerTrainer(Trainer):
     """The course's trainer for any network, and for a time instead of a number of epochs."""
 
     def __init__(self, build: Callable[[], nn.Module], minutes: float, precision: str, faces: np.ndarray) -> None:
-        config = TrainConfig.lite(batch_size=8, epochs=1, precision=precision)
+        config = TrainConfig.lite(batch_size=8, epochs=1, precision=precision, symmetric=False)
         super().__init__(config, ELSFaceConfig.lite(), faces, faces[:1])
         torch.manual_seed(config.seed)
         model = build().to(memory_format=torch.channels_last)

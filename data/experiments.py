@@ -3,9 +3,9 @@
     python data/experiments.py search --faces DIR --people CSV    # writes data/search.csv
 
 Every line of a table is a run of its own, which `elsface-lite train` with the `--set` arguments in the column `set`,
-`train.seed`, `train.batch_size=8`, `train.epochs=1` and, where the processor has it, `train.precision=bf16` trains as
-well. A run that was interrupted goes on where it was, one that is finished is only read. The same command started
-twice, with OMP_NUM_THREADS=1, shares the runs out between two cores.
+`train.seed`, `train.batch_size=8`, `train.epochs=1`, `train.symmetric=false` (unless `set` says otherwise) and, where
+the processor has it, `train.precision=bf16` trains as well. A run that was interrupted goes on where it was, one that
+is finished is only read. The same command started twice, with OMP_NUM_THREADS=1, shares the runs out between two cores.
 
 Of the ablations it also keeps what one can look at: data/ablations/portraits.webp has the two portraits of
 `sources.portraits`, data/ablations/spectra.csv the mean spectrum of the held-out faces. The picture has a row, and the
@@ -69,6 +69,7 @@ EXPERIMENTS = {
             {"train.optimizer": "adam", "train.learning_rate": 1e-3},  # 2e-3 diverged for an earlier lite
         ]
     ),
+    "symmetry": Experiment([{"train.symmetric": symmetric} for symmetric in (False, True)], seeds=(0, 1)),
     "search": Experiment(
         [
             EARLIER | line  # no shifts: one epoch shows how fast a network learns, and shifts blur that
@@ -153,7 +154,7 @@ def size(network: ELSFace) -> dict[str, float]:
 def train(folder: Path, changes: Changes, arguments: argparse.Namespace) -> dict[str, Any]:
     """Trains a run, or goes on with it, and measures it."""
     if not (folder / "config.toml").exists():
-        fixed = dict(batch_size=8, epochs=arguments.epochs, precision=arguments.precision)
+        fixed = dict(batch_size=8, epochs=arguments.epochs, precision=arguments.precision, symmetric=False)
         fixed |= dict(validate_every=100_000, log_every=100)
         tables: dict[str, dict[str, Any]] = {"train": fixed, "model": {}}
         for name, value in changes.items():

@@ -41,7 +41,8 @@ def blur_matrix(size: int, kernel: Tensor) -> Tensor:
             f"an image side of {size} pixels is too short for a Gaussian of {len(kernel)} taps: "
             f"it must be above {radius}."
         )
-    pixels = F.pad(torch.eye(size).to(kernel)[:, None], (radius, radius), mode="reflect")
+    one = torch.eye(size, dtype=kernel.dtype, device=kernel.device)
+    pixels = F.pad(one[:, None], (radius, radius), mode="reflect")
     return F.conv1d(pixels, kernel[None, None])[:, 0].T
 
 

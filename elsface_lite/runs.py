@@ -37,10 +37,11 @@ from .sources import faces_in, people_of
 from .train import TrainConfig, Trainer
 from .weights import load_pretrained, pretrained_names, save_pretrained
 
-FORMAT = 1
+FORMAT = 2
 HR_SIZE = 128
 SAMPLES = 4
 UNREADABLE_SHARE = 0.01
+SYMMETRIC = 0.01  # weights that are less far from mirror symmetry than this have it
 COLUMNS = (
     "step", "epoch", "learning_rate", "loss", "l1", "sharp", "gradient_norm", "skipped", "images_per_second", "psnr",
     "ssim",
@@ -312,6 +313,9 @@ class Run:
             if weights.config != self.config.model:
                 start = f"{self.config.start} are weights of another network than the config's"
                 raise ElsfaceError(f"{start}: set no field of model beside --start.")
+            if trainer.symmetry and trainer.symmetry.broken(weights) > SYMMETRIC:
+                start = f"{self.config.start} are weights without mirror symmetry"
+                raise ElsfaceError(f"{start}: go on without, by --set train.symmetric=false.")
             for network in (trainer.accelerator.unwrap_model(trainer.model), trainer.ema):
                 network.load_state_dict(weights.state_dict())
         return None

@@ -24,6 +24,7 @@ from .metrics import psnr, ssim
 from .model import ELSFace, ELSFaceConfig
 from .optim import Muon
 from .optimize import recompute
+from .symmetry import MirrorSymmetry
 
 # A loss this many times above its running average counts as exploded.
 EXPLODED = 10.0
@@ -45,7 +46,8 @@ class TrainConfig(Config):
         gradient_clip: largest norm of the gradient; 0 does not clip.
         ema_decay: of the moving average of the weights, which is what is validated and shipped; 0 averages nothing.
         sharp_weight: lambda in L1 + lambda * Sharp Loss; 0 leaves it out.
-        flips: whether half of the faces are mirrored.
+        symmetric: whether the weights are mirror-symmetric from the first step to the last (symmetry.py).
+        flips: whether half of the faces are mirrored; to symmetric weights it makes next to no difference.
         shift: how far a face moves at most, up or down and left or right, in HR pixels; the border is mirrored.
         precision: "no" (float32), "bf16" or "fp16" (GPUs only). bfloat16 pays where the processor computes in it, and
             is many times slower where it does not.
@@ -69,6 +71,7 @@ class TrainConfig(Config):
     gradient_clip: float = 1.0
     ema_decay: float = 0.999
     sharp_weight: float = 0.05
+    symmetric: bool = True
     flips: bool = True
     shift: int = 4
     precision: Literal["no", "bf16", "fp16"] = "no"
@@ -90,7 +93,7 @@ class TrainConfig(Config):
 
     @classmethod
     def lite(cls, **changes: Any) -> Self:
-        """Our recipe: Muon, warm-up and cosine, clipped gradients, averaged weights, flips and shifts."""
+        """Our recipe: Muon, warm-up and cosine, clipped gradients, averaged and symmetric weights, shifts."""
         return cls.from_dict(changes)
 
     @classmethod
@@ -98,7 +101,7 @@ class TrainConfig(Config):
         """The authors' recipe, as their released code has it (main_train.py)."""
         recipe: dict[str, Any] = dict(
             optimizer="adam", learning_rate=1e-4, schedule="linear", warmup_steps=0, weight_decay=1e-5, beta2=0.999,
-            gradient_clip=0.0, ema_decay=0.0, sharp_weight=0.05, flips=False, shift=0,
+            gradient_clip=0.0, ema_decay=0.0, sharp_weight=0.05, symmetric=False, flips=False, shift=0,
         )  # fmt: skip
         return cls.from_dict(recipe | changes)
 
@@ -170,7 +173,8 @@ class Trainer:
         validation: (m, 3, H, W), uint8 RGB, HR; people whom `faces` does not show.
 
     Raises:
-        ElsfaceError: there are fewer faces than one batch, or the batch cannot be shared out among the processes.
+        ElsfaceError: there are fewer faces than one batch, the batch cannot be shared out among the processes, the
+            precision does not work here, or symmetric weights are asked of a network with an odd number of heads.
     """
 
     def __init__(
@@ -179,13 +183,12 @@ class Trainer:
         self.config, self.faces, self.validation = config, faces, validation
         AcceleratorState._reset_state()  # Accelerate keeps the precision of the first run in a process otherwise
         self.accelerator = Accelerator(cpu=not torch.accelerator.is_available(), mixed_precision=config.precision)
-        processes = self.accelerator.num_processes
-        if config.batch_size % processes:
-            raise ElsfaceError(f"batch_size {config.batch_size} cannot be shared out among {processes} processes.")
-        if len(faces) < config.batch_size:
-            raise ElsfaceError(f"{len(faces)} training faces do not fill one batch of {config.batch_size}.")
+        self._check()
         torch.manual_seed(config.seed)
         model = ELSFace(model_config).to(self.accelerator.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.symmetry = MirrorSymmetry(model) if config.symmetric else None
+        if self.symmetry:
+            self.symmetry.start(model)
         self.ema = copy.deepcopy(model).eval().requires_grad_(False)
         if config.recompute:
             recompute(model)
@@ -193,6 +196,15 @@ class Trainer:
         self.sharp_loss = SharpLoss().to(self.accelerator.device)
         self.step = self.skipped = self.skipped_in_a_row = 0
         self.loss_average, self.best_psnr = math.inf, -math.inf
+
+    def _check(self) -> None:
+        processes, size = self.accelerator.num_processes, self.config.batch_size
+        if size % processes:
+            raise ElsfaceError(f"batch_size {size} cannot be shared out among {processes} processes.")
+        if len(self.faces) < size:
+            raise ElsfaceError(f"{len(self.faces)} training faces do not fill one batch of {size}.")
+        if self.config.precision == "fp16" and self.accelerator.device.type == "cpu":
+            raise ElsfaceError("float16 needs a GPU: set train.precision=bf16, or no.")
 
     @property
     def steps_per_epoch(self) -> int:
@@ -231,19 +243,27 @@ class Trainer:
         rate = learning_rate(self.config, self.step, self.steps_per_epoch)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
+        record = self._gradients()
+        if self.healthy(record):
+            self.optimizer.step()
+            self.update_averages(record["loss"])
+        elif self.accelerator.scaler is not None:
+            self.accelerator.scaler.update()  # which the optimizer's step would have done
+        self.step += 1
+        return {"step": self.step, "learning_rate": rate, **record, "skipped": self.skipped}
+
+    def _gradients(self) -> dict[str, float]:
+        """Leaves the step's gradients in the parameters; returns losses and norm, averaged over the processes."""
         lr, hr = self.batch()
         losses = self.loss(self.model(lr), hr)
         self.optimizer.zero_grad()
         self.accelerator.backward(losses["loss"])
+        if self.symmetry:
+            self.symmetry.keep(self.accelerator.unwrap_model(self.model))
         norm = self.accelerator.clip_grad_norm_(self.model.parameters(), self.config.gradient_clip or math.inf)
         numbers = torch.stack([*losses.values(), norm.float()]).detach()
         numbers = self.accelerator.reduce(numbers, "mean").tolist()
-        record = dict(zip([*losses, "gradient_norm"], numbers, strict=True))
-        if self.healthy(record):
-            self.optimizer.step()
-            self.update_averages(record["loss"])
-        self.step += 1
-        return {"step": self.step, "learning_rate": rate, **record, "skipped": self.skipped}
+        return dict(zip([*losses, "gradient_norm"], numbers, strict=True))
 
     def healthy(self, record: dict[str, float]) -> bool:
         """Whether the step may change the weights; counts the steps that may not."""
@@ -258,7 +278,8 @@ class Trainer:
         if self.skipped_in_a_row >= MAX_SKIPPED_IN_A_ROW:
             raise ElsfaceError(
                 f"training diverged at step {self.step + 1}: {MAX_SKIPPED_IN_A_ROW} times in a row the loss was not "
-                "finite, or exploded. The last checkpoint is good; lower learning_rate, or use precision='no'."
+                "finite, or exploded. The last checkpoint is good; start a new run with --start and its best weights, "
+                "at a lower train.learning_rate or with train.precision=no."
             )
         return False
 
@@ -268,8 +289,7 @@ class Trainer:
         decay = min(self.config.ema_decay, (1 + self.step) / (10 + self.step))
         weights = list(self.accelerator.unwrap_model(self.model).parameters())
         torch._foreach_lerp_(list(self.ema.parameters()), weights, 1 - decay)
-        if self.step >= self.config.warmup_steps:
-            self.loss_average = loss if math.isinf(self.loss_average) else 0.99 * self.loss_average + 0.01 * loss
+        self.loss_average = loss if math.isinf(self.loss_average) else 0.99 * self.loss_average + 0.01 * loss
 
     @torch.no_grad()
     def validate(self) -> tuple[dict[str, float], Tensor]:

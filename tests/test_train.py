@@ -18,11 +18,11 @@ from PIL import Image
 
 from elsface_lite.cli import main
 from elsface_lite.errors import ElsfaceError
-from elsface_lite.model import ELSFaceConfig
+from elsface_lite.model import ELSFace, ELSFaceConfig
 from elsface_lite.runs import Log, Run, RunConfig, split_faces
 from elsface_lite.sources import people_of
 from elsface_lite.train import TrainConfig, Trainer, batch_indices, learning_rate, shifted
-from elsface_lite.weights import load_pretrained
+from elsface_lite.weights import load_pretrained, save_pretrained
 
 TINY = [
     "model.channels=8", "model.heads=2", "model.hfebs=1", "model.hfeb_blocks=1", "model.rstb_recursions=1",
@@ -128,6 +128,12 @@ def test_a_run_starts_with_weights(faces, undisturbed, tmp_path, capsys, monkeyp
     )
     assert "there are no weights" in refused([*command[:-1], "lite-x5", "--out", str(tmp_path / "none")], capsys)
 
+    torch.manual_seed(0)
+    save_pretrained(ELSFace(TINY_MODEL), tmp_path / "lopsided.safetensors")
+    lopsided = [*command[:-1], str(tmp_path / "lopsided.safetensors"), *options]
+    assert "without mirror symmetry" in refused([*lopsided, "--out", str(tmp_path / "lopsided")], capsys)
+    assert main([*lopsided, "--set", "train.symmetric=false", "--out", str(tmp_path / "free")]) == 0
+
 
 def test_a_full_disk_is_one_line(undisturbed, tmp_path, monkeypatch, capsys):
     """The log finds no room, of which test_under_fire.py makes the real thing; what was saved goes on."""
@@ -229,6 +235,40 @@ def test_bad_loss_is_skipped_and_counted_and_stops_after_ten(monkeypatch):
         for _ in range(20):
             trainer.train_step()
     assert trainer.skipped == 13
+
+
+def test_a_loss_that_explodes_while_warming_up_is_seen(monkeypatch):
+    trainer = Trainer(TrainConfig(batch_size=4, warmup_steps=200), TINY_MODEL, arrays(8), arrays(2))
+    trainer.train_step()
+    loss = trainer.loss
+    monkeypatch.setattr(trainer, "loss", lambda sr, hr: {k: 100 * v for k, v in loss(sr, hr).items()})
+    trainer.train_step()
+    assert trainer.skipped == 1
+
+
+def test_a_skipped_step_leaves_the_scaler_of_float16_ready(monkeypatch):
+    """Accelerate has scaled the gradients back by then; without an update it refuses to do so at the next step."""
+    trainer = Trainer(TrainConfig(batch_size=4), TINY_MODEL, arrays(8), arrays(2))
+    scaler = torch.amp.GradScaler("cpu", init_scale=4.0)
+    monkeypatch.setattr(trainer.accelerator, "scaler", scaler)
+    monkeypatch.setattr(trainer.accelerator, "backward", lambda loss: scaler.scale(loss).backward())
+    clip = trainer.accelerator.clip_grad_norm_
+
+    def unscale_and_clip(*arguments):
+        scaler.unscale_(trainer.optimizer.optimizer)
+        return clip(*arguments)
+
+    monkeypatch.setattr(trainer.accelerator, "clip_grad_norm_", unscale_and_clip)
+    monkeypatch.setattr(trainer, "healthy", lambda record: False)
+    for _ in range(3):
+        trainer.train_step()
+
+
+def test_float16_needs_a_gpu():
+    if torch.accelerator.is_available():
+        pytest.skip("there is a GPU")
+    with pytest.raises(ElsfaceError, match="float16 needs a GPU"):
+        Trainer(TrainConfig(batch_size=4, precision="fp16"), TINY_MODEL, arrays(8), arrays(2))
 
 
 def test_ema_and_flips_and_precision():
