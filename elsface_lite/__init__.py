@@ -9,6 +9,7 @@ from .faces import Box, crop_face, find_faces, paste_face
 from .images import read_image, write_png
 from .losses import SharpLoss
 from .model import ELSFace, ELSFaceConfig
+from .optimize import optimize
 from .restore import Restored, restore
 from .weights import load_pretrained, pretrained_names, save_pretrained
 
@@ -26,6 +27,7 @@ __all__ = [
     "downscale",
     "find_faces",
     "load_pretrained",
+    "optimize",
     "paste_face",
     "pretrained_names",
     "quantize",

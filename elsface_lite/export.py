@@ -107,7 +107,9 @@ def _difference(model: ELSFace, exported: "OnnxModel") -> float:
 
 
 def export_int8(model: ELSFace, path: str | os.PathLike[str], faces: Tensor) -> float:
-    """Writes the network as ONNX whose convolutions multiply 8-bit integers: a quarter of the size, and faster.
+    """Writes the network as ONNX whose convolutions multiply 8-bit integers: a third of the size.
+
+    Whether it is faster depends on the processor: it needs one that multiplies bytes well (benchmarks/inference.csv).
 
     Args:
         model: any ELSFace; it is not changed.
@@ -161,8 +163,8 @@ def exported_name(weights: str | os.PathLike[str]) -> Path:
     return path.with_suffix(".onnx") if path.suffix in (".safetensors", ".onnx") else Path(f"{path}.onnx")
 
 
-def load_exported(weights: str | os.PathLike[str]) -> "OnnxModel":
-    """The exported network of weights.
+def load_exported(weights: str | os.PathLike[str], threads: int | None = None) -> "OnnxModel":
+    """The exported network of weights, on so many threads (all, if None).
 
     Raises:
         ElsfaceError: it has not been exported, or see `OnnxModel`.
@@ -170,7 +172,7 @@ def load_exported(weights: str | os.PathLike[str]) -> "OnnxModel":
     path = exported_name(weights)
     if not path.is_file():
         raise ElsfaceError(f"there is no {path}: write it first, by elsface-lite export --weights {weights} --to onnx.")
-    return OnnxModel(path)
+    return OnnxModel(path, threads)
 
 
 class _Calibration:

@@ -99,6 +99,20 @@ class _Hollow(TorchFunctionMode):
         return func(*args, **((kwargs or {}) | ({"device": "meta"} if func is torch.empty else {})))
 
 
+def _hollow(config: ELSFaceConfig) -> ELSFace:
+    """A network that has shapes only."""
+    with _Hollow():
+        return ELSFace(config)
+
+
+def _misfits(model: ELSFace, state: dict[str, Tensor]) -> list[str]:
+    """The names of tensors that are missing in a state, too many, or of another shape than the network's."""
+    shapes = {key: value.shape for key, value in model.state_dict().items()}
+    return sorted(
+        key for key in shapes.keys() | state.keys() if key not in state or shapes.get(key) != state[key].shape
+    )
+
+
 def _build(config: dict[str, Any], state: dict[str, Tensor]) -> ELSFace:
     """The network with these weights. A config that the weights cannot fill is refused before memory goes to it."""
     checked = ELSFaceConfig.from_dict(config)
@@ -107,13 +121,8 @@ def _build(config: dict[str, Any], state: dict[str, Tensor]) -> ELSFace:
     blocks = checked.hfebs * max(1, checked.hfeb_blocks) + checked.head_blocks + checked.cnn_blocks + checked.depth
     if blocks > len(state):
         raise ValueError(f"its config has {blocks} blocks, and the weights only {len(state)} tensors.")
-    with _Hollow():
-        model = ELSFace(checked)
-    shapes = {key: value.shape for key, value in model.state_dict().items()}
-    wrong = sorted(
-        key for key in shapes.keys() | state.keys() if key not in state or shapes.get(key) != state[key].shape
-    )
-    if wrong:
+    model = _hollow(checked)
+    if wrong := _misfits(model, state):
         raise ValueError(f"{len(wrong)} tensors are missing, too many or of another shape, the first is {wrong[0]}.")
     if not all(value.isfinite().all() for value in state.values()):
         raise ValueError("some weights are not finite.")
@@ -133,13 +142,15 @@ def save_pretrained(
         facts: what else the card should say, for JSON: training data, steps, PSNR.
 
     Raises:
-        ElsfaceError: the files cannot be written.
+        ElsfaceError: the files cannot be written, or the network is one of `optimize`, with other shapes.
         ValueError: the path does not end in .safetensors.
     """
     path = Path(path)
     if path.suffix != ".safetensors":
         raise ValueError(f"weights go to a .safetensors file, not {path.name}.")
     state = {key: value.detach().to("cpu", dtype).contiguous() for key, value in model.state_dict().items()}
+    if _misfits(_hollow(model.config), state):
+        raise ElsfaceError("these weights are not those of the network's config: save it as it was before `optimize`.")
     data = safetensors.torch.save(state)
     config = model.config
     card = {"format": FORMAT, "scale": config.scale, "config": config.to_dict(), **facts}

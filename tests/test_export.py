@@ -63,6 +63,7 @@ def test_restore_by_onnx(folder, tmp_path, monkeypatch, capsys):
     assert (read_image(tmp_path / "out" / "astronaut.png") - expected).abs().max() < 1.5 / 255
 
     assert main(["restore", str(tmp_path / "astronaut.png"), "--runtime", "onnx", "--weights", "lite-x8"]) == 2
+    assert main(["restore", str(tmp_path / "astronaut.png"), "--runtime", "onnx", "--device", "cpu"]) == 2
     assert "elsface-lite export --weights lite-x8" in capsys.readouterr().err
     assert main(["export", "--faces", str(tmp_path)]) == 2
     assert "--int8" in capsys.readouterr().err

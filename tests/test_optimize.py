@@ -5,7 +5,7 @@ import copy
 import pytest
 import torch
 
-from elsface_lite import ELSFace, ELSFaceConfig, downscale, load_pretrained, quantize
+from elsface_lite import ELSFace, ELSFaceConfig, ElsfaceError, downscale, load_pretrained, quantize, save_pretrained
 from elsface_lite.data import load_faces
 from elsface_lite.metrics import psnr
 from elsface_lite.optimize import optimize, recompute
@@ -63,3 +63,14 @@ def test_recompute_gives_the_same_gradients(streams):
     for (name, one), two in zip(model.named_parameters(), frugal.parameters(), strict=True):
         assert torch.allclose(one.grad, two.grad, atol=1e-7), name
     assert model.state_dict().keys() == frugal.state_dict().keys()
+
+
+def test_an_optimized_network_can_be_optimized_again_and_not_be_saved(tmp_path):
+    torch.manual_seed(0)
+    fast = optimize(ELSFace(ELSFaceConfig.paper(hfebs=1, hfeb_blocks=1)))
+    lr = torch.rand(1, 3, 16, 16)
+    with torch.inference_mode():
+        assert torch.equal(optimize(fast)(lr), fast(lr))
+    with pytest.raises(ElsfaceError, match="as it was before `optimize`"):
+        save_pretrained(fast, tmp_path / "fast.safetensors")
+    assert not list(tmp_path.iterdir())
