@@ -32,6 +32,21 @@ def test_tables_are_of_one_machine_and_two_threads():
     assert {row["threads"] for row in rows} == {"2"}
 
 
+def test_table_of_the_gpu_names_one_card_and_stays_below_its_ceilings():
+    rows = read("gpu")
+    assert len({row["machine"] for row in rows}) == 1
+    assert {row["what"] for row in rows} == {"ceiling", "training", "inference"}
+    assert all(0 < float(row["share"]) <= 1 for row in rows if row["what"] == "inference")
+
+
+def test_the_gpu_benchmark_says_what_it_needs(monkeypatch):
+    gpu = program("benchmarks/gpu.py")
+    monkeypatch.setattr("sys.argv", ["gpu.py"])
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(SystemExit, match="no CUDA GPU"):
+        gpu.main()
+
+
 def test_parts_are_those_of_the_shipped_weights():
     gmac = {row["network"]: float(row["gmac"]) for row in read("parts") if row["part"] == "all"}
     parts = program("benchmarks/parts.py")
