@@ -44,7 +44,7 @@ UNREADABLE_SHARE = 0.01
 SYMMETRIC = 0.01  # weights that are less far from mirror symmetry than this have it
 COLUMNS = (
     "step", "epoch", "learning_rate", "loss", "l1", "sharp", "gradient_norm", "skipped", "images_per_second", "psnr",
-    "ssim",
+    "ssim", "seed",
 )  # fmt: skip
 AnyConfig = TypeVar("AnyConfig", bound=Config)
 Record = dict[str, float]
@@ -461,7 +461,7 @@ class Log:
         self.written_step, self.written_at = trainer.step, now
         with self.file.open("a", encoding="utf-8", newline="") as file:
             row = {name: f"{value:.6g}" for name, value in record.items()}
-            csv.DictWriter(file, COLUMNS).writerow(row | {"step": trainer.step})
+            csv.DictWriter(file, COLUMNS).writerow(row | {"step": trainer.step, "seed": trainer.config.seed})
         for name, value in record.items():
             self.tensorboard.add_scalar(name, value, trainer.step)
 
