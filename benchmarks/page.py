@@ -26,11 +26,12 @@ PARTS = {
 }  # fmt: skip
 # Where the names of dots that lie close together stand, in points, and on which side they begin.
 NAMES = {
-    "ELSFace lite": (9, -3, "left"),
-    "ELSFace, one HFEB": (4, -17, "left"),
-    "ELSFace, two HFEBs": (4, 9, "left"),
-    "EDSR-baseline": (2, 9, "right"),
-    "EDSR (10 blocks)": (-9, -4, "right"),
+    "ELSFace lite": (-10, -8, "right"),
+    "ELSFace lite, symmetric": (-8, 8, "right"),
+    "ELSFace, one HFEB": (-4, -36, "left"),
+    "ELSFace, two HFEBs": (0, 16, "left"),
+    "EDSR-baseline": (9, -4, "left"),
+    "EDSR (10 blocks)": (6, -20, "left"),
 }
 EXPORTED = ("ONNX", "torch.compile")  # what leaves Python
 PALETTE = [COLORS["lr"], COLORS["other"], COLORS["bicubic"], COLORS["sr"], "#CC79A7", "#999999"]
@@ -177,7 +178,7 @@ def draw_quality() -> Figure:
     axis.axhline(card["held_out_psnr"], color=COLORS["sr"], linestyle="--", label="lite-x4, as shipped")
     axis.set_xscale("log")
     axis.set_xticks([10, 20, 50, 100, 200], [10, 20, 50, 100, 200])
-    axis.set_xlim(10, 300)
+    axis.set_xlim(9, 300)
     axis.minorticks_off()
     axis.set(xlabel="milliseconds a face, one thread, float32, batch 1", ylabel="PSNR, dB, faces never trained on")
     axis.legend(frameon=False, loc="upper right", bbox_to_anchor=(1, 0.9))

@@ -2,9 +2,10 @@
 
     make bench-peers FACES=DIR PEOPLE=CSV    # writes benchmarks/peers.csv
 
-Every network corrects bicubic, as lite does, and is trained by the preset `lite` (batches of 8) for so many minutes of
-one core, whatever it makes of them; the learning rate falls with the time that is left. The core's own clock counts, so
-that other work on the machine takes nothing away. A network that was trained already is only timed again.
+Every network corrects bicubic, as lite does, and is trained by the preset `lite` (batches of 8, without mirror symmetry
+but in the line that names it) for so many minutes of one core, whatever it makes of them; the learning rate falls with
+the time that is left. The core's own clock counts, so that other work on the machine takes nothing away. A network that
+was trained already, for as many minutes in the same precision, is only timed again.
 """
 
 import argparse
@@ -35,6 +36,7 @@ from elsface_lite.runs import RunConfig, decode_faces, split_faces
 from elsface_lite.train import TrainConfig, Trainer, optimizer_of
 
 SCALE = 4
+SYMMETRIC = "ELSFace lite, symmetric"
 
 
 class EDSR(nn.Module):
@@ -65,6 +67,7 @@ class OverBicubic(nn.Module):
 
 NETWORKS: dict[str, Callable[[], nn.Module]] = {
     "ELSFace lite": lambda: ELSFace(ELSFaceConfig.lite()),
+    SYMMETRIC: lambda: ELSFace(ELSFaceConfig.lite()),
     "ELSFace, one HFEB": lambda: ELSFace(ELSFaceConfig.lite(channels=64, hfebs=1, hfeb_blocks=12)),
     "ELSFace, two HFEBs": lambda: ELSFace(ELSFaceConfig.lite(channels=64, hfebs=2, hfeb_blocks=5)),
     "EDSR-baseline": lambda: OverBicubic(EDSR()),
@@ -84,11 +87,14 @@ NETWORKS: dict[str, Callable[[], nn.Module]] = {
 class PeerTrainer(Trainer):
     """The course's trainer for any network, and for a time instead of a number of epochs."""
 
-    def __init__(self, build: Callable[[], nn.Module], minutes: float, precision: str, faces: np.ndarray) -> None:
-        config = TrainConfig.lite(batch_size=8, epochs=1, precision=precision, symmetric=False)
+    def __init__(self, name: str, minutes: float, precision: str, faces: np.ndarray) -> None:
+        symmetric = name == SYMMETRIC
+        config = TrainConfig.lite(batch_size=8, epochs=1, precision=precision, symmetric=symmetric)
         super().__init__(config, ELSFaceConfig.lite(), faces, faces[:1])
         torch.manual_seed(config.seed)
-        model = build().to(memory_format=torch.channels_last)
+        model = NETWORKS[name]().to(memory_format=torch.channels_last)
+        if self.symmetry:
+            self.symmetry.start(model)
         self.ema = copy.deepcopy(model).eval().requires_grad_(False)
         self.model, self.optimizer = self.accelerator.prepare(model, optimizer_of(model, config))
         self.seconds, self.started = 60 * minutes, time.process_time()
@@ -123,7 +129,9 @@ def measure(network: nn.Module, faces: np.ndarray) -> dict[str, float]:
 
 @torch.inference_mode()
 def milliseconds(networks: dict[str, nn.Module], rounds: int = 30) -> dict[str, float]:
-    """Median time of one face, float32; all networks take turns, so that a slow moment meets all of them."""
+    """Median time of one face, float32, channels last; all take turns, so that a slow moment meets all of them."""
+    for network in networks.values():
+        fuse(network.to(memory_format=torch.channels_last))  # type: ignore[call-overload]
     lr = torch.rand(1, 3, 32, 32).contiguous(memory_format=torch.channels_last)
     times: dict[str, list[float]] = {name: [] for name in networks}
     for turn in range(rounds + 3):
@@ -135,8 +143,19 @@ def milliseconds(networks: dict[str, nn.Module], rounds: int = 30) -> dict[str, 
     return {name: statistics.median(values) for name, values in times.items()}
 
 
+def fuse(network: nn.Module) -> None:
+    """Makes one convolution of each of SPAN's, once: it does so at every call. Other networks stay as they are."""
+    for module in network.modules():
+        if hasattr(module, "eval_conv"):
+            module.update_params()
+            module.update_params = lambda: None
+            module.conv = module.sk = nn.Identity()
+
+
 def size(network: nn.Module) -> dict[str, float]:
     """Parameters that inference needs, and multiply-adds for a face of 128x128, in 1e9."""
+    network = copy.deepcopy(network)
+    fuse(network)
     with torch.inference_mode(), FlopCounterMode(display=False) as counter:
         network(torch.rand(1, 3, 32, 32))
     return {"parameters": sum(p.numel() for p in network.parameters()), "gmac": counter.get_total_flops() / 2e9}
@@ -145,19 +164,20 @@ def size(network: nn.Module) -> dict[str, float]:
 def trained(name: str, arguments: argparse.Namespace) -> tuple[nn.Module, dict[str, float]]:
     """A network after its minutes and its line of the table: from its file, or trained now."""
     file = arguments.runs / f"{name}.pt"
+    recipe = f"{arguments.minutes:g} minutes, precision {arguments.precision}"
     if file.exists():
         saved = torch.load(file, weights_only=True)
+        if saved["recipe"] != recipe:
+            raise SystemExit(f"{file} was trained for {saved['recipe']}, not {recipe}: choose other --runs.")
         network = NETWORKS[name]().eval()
         network.load_state_dict(saved["state"])
-        return network, saved["row"]
-    trainer = PeerTrainer(
-        NETWORKS[name], arguments.minutes, arguments.precision, np.load(arguments.runs / "training.npy")
-    )
+        return network, saved["row"] | size(network)
+    trainer = PeerTrainer(name, arguments.minutes, arguments.precision, np.load(arguments.runs / "training.npy"))
     network = trainer.run()
     row = size(network) | {"core_minutes": arguments.minutes, "faces_seen": trainer.step * trainer.config.batch_size}
     row |= measure(network, np.load(arguments.runs / "validation.npy"))
     with whole_file(file) as beside:
-        torch.save({"state": network.state_dict(), "row": row}, beside)
+        torch.save({"state": network.state_dict(), "row": row, "recipe": recipe}, beside)
     return network, row
 
 

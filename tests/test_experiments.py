@@ -100,6 +100,7 @@ def test_peers(tmp_path, monkeypatch, arguments):
         assert network.config.scale == 4
     tiny = {
         "ELSFace lite": lambda: ELSFace(ELSFaceConfig.lite(**TINY)),
+        peers.SYMMETRIC: lambda: ELSFace(ELSFaceConfig.lite()),
         "EDSR-baseline": lambda: peers.OverBicubic(peers.EDSR(8, 1)),
     }
     monkeypatch.setattr(peers, "NETWORKS", tiny)
@@ -114,3 +115,19 @@ def test_peers(tmp_path, monkeypatch, arguments):
     peers.main()
     again = read(tmp_path / "peers.csv")
     assert [row["psnr"] for row in again] == [row["psnr"] for row in first]
+
+    monkeypatch.setattr(sys, "argv", ["peers.py", *arguments, "--minutes", "3"])
+    with pytest.raises(SystemExit, match=r"was trained for 0\.02 minutes, precision .*, not 3 minutes"):
+        peers.main()
+
+
+def test_spans_convolutions_are_fused_once():
+    pytest.importorskip("spandrel", reason="spandrel is not installed: make bench-peers installs it")
+    peers = program("benchmarks/peers.py")
+    torch.manual_seed(0)
+    network, lr = peers.NETWORKS["SPAN"]().eval(), torch.rand(1, 3, 32, 32)
+    with torch.inference_mode():
+        expected = network(lr)
+        peers.fuse(network)
+        assert torch.equal(network(lr), expected)
+    assert peers.size(network)["parameters"] < 500_000
