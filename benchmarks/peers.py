@@ -167,8 +167,8 @@ def trained(name: str, arguments: argparse.Namespace) -> tuple[nn.Module, dict[s
     recipe = f"{arguments.minutes:g} minutes, precision {arguments.precision}"
     if file.exists():
         saved = torch.load(file, weights_only=True)
-        if saved["recipe"] != recipe:
-            raise SystemExit(f"{file} was trained for {saved['recipe']}, not {recipe}: choose other --runs.")
+        if (found := saved.get("recipe", "who knows how long")) != recipe:
+            raise SystemExit(f"{file} was trained for {found}, not {recipe}: choose other --runs.")
         network = NETWORKS[name]().eval()
         network.load_state_dict(saved["state"])
         return network, saved["row"] | size(network)

@@ -97,7 +97,7 @@ class MirrorSymmetry:
     @torch.no_grad()
     def keep(self, model: nn.Module) -> None:
         """Makes the gradients symmetric, so that a step keeps the weights so: as if each face came mirrored as well."""
-        gradients = [weight.grad for weight in model.parameters() if weight.grad is not None]  # none is
+        gradients = [weight.grad for weight in model.parameters() if weight.grad is not None]  # all have one
         row = torch.cat([gradient.flatten() for gradient in gradients])
         self.row = self.row.to(row.device)
         halves = (row + row[self.row]).div_(2).split([gradient.numel() for gradient in gradients])
