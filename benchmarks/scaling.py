@@ -3,8 +3,8 @@
     OMP_NUM_THREADS=2 python benchmarks/scaling.py    # writes scaling.csv; on a quiet machine, some minutes
 
 `of linear` is the time for one unit of work (an LR pixel, a face), divided by that of the middle row of its kind. For
-folders up to 1,000 the time of the network alone, on the same faces in the same batches, is measured in turns with
-`restore`. Memory is read from /proc: on Linux only.
+folders up to 1,000, `restore` takes turns with the network alone: the same faces, decoded before, in the same batches,
+as many at once, with nothing encoded. Memory is read from /proc: on Linux only.
 """
 
 import statistics
@@ -21,6 +21,8 @@ from timing import seconds, seconds_of, write_table
 from elsface_lite.data import load_faces
 from elsface_lite.degradation import downscale
 from elsface_lite.images import write_png
+from elsface_lite.optimize import optimize
+from elsface_lite.restore import restore
 from elsface_lite.sources import orl_faces
 from elsface_lite.weights import load_pretrained
 
@@ -29,8 +31,8 @@ BATCHES, SIDES, FOLDERS = (1, 2, 4, 8, 16, 32), (16, 32, 64, 128), (10, 100, 100
 RESTORE = """
 import re, sys, time
 from pathlib import Path
-from elsface_lite import load_pretrained, restore
-model, lr, out = load_pretrained("lite-x4"), *sys.argv[1:]
+from elsface_lite import load_pretrained, optimize, restore
+model, lr, out = optimize(load_pretrained("lite-x4")), *sys.argv[1:]
 restore(next(Path(lr).iterdir()), weights=model, lr=True)
 started = time.perf_counter()
 restore(lr, weights=model, lr=True, out=out)
@@ -42,15 +44,15 @@ print(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1])
 @torch.inference_mode()
 def sizes() -> list[dict[str, Any]]:
     """Batches of 32x32, and single faces of other sizes."""
-    model = load_pretrained("lite-x4")
+    model = optimize(load_pretrained("lite-x4"))
     shapes = {("batch", batch): (batch, 3, 32, 32) for batch in BATCHES}
     shapes |= {("side of LR", side): (1, 3, side, side) for side in SIDES}
-    times = seconds({key: partial(model, torch.rand(shape)) for key, shape in shapes.items()}, rounds=5)
+    times = seconds({shape: partial(model, torch.rand(shape)) for shape in shapes.values()}, rounds=15)
     pixels = {key: shape[0] * shape[2] * shape[3] for key, shape in shapes.items()}
     middle = {"batch": ("batch", 8), "side of LR": ("side of LR", 32)}
-    unit = {key: times[key] / pixels[key] for key in shapes}
+    unit = {key: times[shape] / pixels[key] for key, shape in shapes.items()}
     return [
-        {"grows": key[0], "work": key[1], "seconds": times[key], "of linear": unit[key] / unit[middle[key[0]]]}
+        {"grows": key[0], "work": key[1], "seconds": times[shapes[key]], "of linear": unit[key] / unit[middle[key[0]]]}
         for key in shapes
     ]
 
@@ -65,12 +67,10 @@ def restored(folder: str) -> tuple[float, float]:
 def folders() -> list[dict[str, Any]]:
     """`restore` on folders of LR faces: time, that of the network alone on as many, and memory."""
     lr = downscale(load_faces(orl_faces().paths[:100], 128).float() / 255, 4)
-    model = load_pretrained("lite-x4")
+    model = optimize(load_pretrained("lite-x4"))
 
-    @torch.inference_mode()
     def network(count: int) -> None:
-        for start in range(0, count, 16):
-            model(lr[[number % 100 for number in range(start, min(start + 16, count))]])
+        restore([lr[number % 100] for number in range(count)], weights=model, lr=True)
 
     rows = []
     for count in FOLDERS:

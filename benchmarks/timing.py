@@ -15,7 +15,7 @@ IDLE = 0.1  # s
 LEAST = 0.1  # s; what is faster is called so often in a row
 
 
-def seconds(functions: dict[str, Callable[[], Any]], rounds: int, warm_up: int = 1) -> dict[str, float]:
+def seconds(functions: dict[Any, Callable[[], Any]], rounds: int, warm_up: int = 1) -> dict[Any, float]:
     """Median wall-clock time of each function.
 
     Args:
@@ -23,7 +23,7 @@ def seconds(functions: dict[str, Callable[[], Any]], rounds: int, warm_up: int =
         rounds: timed calls of each.
         warm_up: calls before that, which do not count: memory is allocated and kernels are chosen then.
     """
-    times: dict[str, list[float]] = {name: [] for name in functions}
+    times: dict[Any, list[float]] = {name: [] for name in functions}
     for turn in range(warm_up + rounds):
         for name, function in functions.items():
             time.sleep(IDLE)

@@ -11,8 +11,8 @@ import time
 import tomllib
 import warnings
 import zipfile
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack, closing
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, BinaryIO, Self, TypeVar
@@ -230,6 +230,37 @@ def _read_checkpoint(file: Path) -> dict[str, Any]:
     return state
 
 
+def start_with(name: str, trainer: Trainer) -> None:
+    """Gives a trainer at its first step the weights of this name or path.
+
+    Raises:
+        ElsfaceError: there are none, or they are of another network, or lack the mirror symmetry that is asked for.
+    """
+    weights = load_pretrained(name)
+    if weights.config != trainer.ema.config:
+        start = f"{name} are weights of another network than the config's"
+        raise ElsfaceError(f"{start}: set no field of model beside --start.")
+    if trainer.symmetry and trainer.symmetry.broken(weights) > SYMMETRIC:
+        start = f"{name} are weights without mirror symmetry"
+        raise ElsfaceError(f"{start}: go on without, by --set train.symmetric=false.")
+    for network in (trainer.accelerator.unwrap_model(trainer.model), trainer.ema):
+        network.load_state_dict(weights.state_dict())
+
+
+def rehearse(config: RunConfig) -> None:
+    """Makes everything that a run needs, but for its folder and the decoded faces, so that errors come before these.
+
+    Raises:
+        ElsfaceError: what is wrong with the faces, the fields or the weights to start with.
+    """
+    training, validation = split_faces(config)
+    blank = np.broadcast_to(np.uint8(0), (len(training), 3, HR_SIZE, HR_SIZE))  # takes no memory
+    with _naming_batch_size(config):
+        trainer = Trainer(config.train, config.model, blank, blank[: len(validation)])
+        if config.start:
+            start_with(config.start, trainer)
+
+
 class Run:
     """A folder with everything that one training writes, and all that continues it.
 
@@ -268,10 +299,12 @@ class Run:
 
     def faces(self) -> tuple[np.ndarray, np.ndarray]:
         """Decoded training and validation faces, (n, 3, 128, 128) and (m, 3, 128, 128), uint8."""
-        files = [self.folder / f"{name}.npy" for name in ("training", "validation")]
-        if not all(file.is_file() for file in files):
-            decode_faces(dict(zip(files, split_faces(self.config), strict=True)))
-        return np.load(files[0], mmap_mode="r"), np.load(files[1], mmap_mode="r")
+        training, validation = (self.folder / f"{name}.npy" for name in ("training", "validation"))
+        try:
+            return np.load(training, mmap_mode="r"), np.load(validation, mmap_mode="r")
+        except (OSError, ValueError, EOFError):  # not there yet, or damaged
+            decode_faces(dict(zip((training, validation), split_faces(self.config), strict=True)))
+        return np.load(training, mmap_mode="r"), np.load(validation, mmap_mode="r")
 
     def save_checkpoint(self, trainer: Trainer) -> None:
         """Writes the checkpoint whole or not at all, and keeps the one before."""
@@ -309,15 +342,7 @@ class Run:
         if found:
             raise ElsfaceError(f"no checkpoint in {self.folder} can be read: start again with --out.")
         if self.config.start:
-            weights = load_pretrained(self.config.start)
-            if weights.config != self.config.model:
-                start = f"{self.config.start} are weights of another network than the config's"
-                raise ElsfaceError(f"{start}: set no field of model beside --start.")
-            if trainer.symmetry and trainer.symmetry.broken(weights) > SYMMETRIC:
-                start = f"{self.config.start} are weights without mirror symmetry"
-                raise ElsfaceError(f"{start}: go on without, by --set train.symmetric=false.")
-            for network in (trainer.accelerator.unwrap_model(trainer.model), trainer.ema):
-                network.load_state_dict(weights.state_dict())
+            start_with(self.config.start, trainer)
         return None
 
     def train(self, report: Callable[[Record], None] | None = None, stop_at: int | None = None) -> Trainer:
@@ -336,18 +361,14 @@ class Run:
                 lock.acquire()
                 remove_parts(self.folder)
                 remove_parts(self.folder / "samples")
-            trainer = Trainer(self.config.train, self.config.model, *self._faces_for_all())
-            self.load_checkpoint(trainer)
-            self._loop(trainer, report, stop_at)
+            with _naming_batch_size(self.config):
+                trainer = Trainer(self.config.train, self.config.model, *self._faces_for_all())
+                self.load_checkpoint(trainer)
+                self._loop(trainer, report, stop_at)
         except filelock.Timeout as error:
             raise ElsfaceError(f"another process trains in {self.folder}: wait for it, or choose another.") from error
         except OSError as error:  # of the log or the lock, which are not written as whole files
             raise unwritable(self.folder, error) from error
-        except (MemoryError, RuntimeError) as error:
-            if isinstance(error, RuntimeError) and not _out_of_memory(error):
-                raise
-            size = self.config.train.batch_size
-            raise ElsfaceError(f"out of memory at batch_size {size}: start a run with a smaller one.") from error
         finally:
             lock.release()
         return trainer
@@ -399,6 +420,18 @@ class Run:
         pixels = lr.repeat_interleave(scale, -1).repeat_interleave(scale, -2)
         rows = torch.stack([pixels, upscale(lr, scale), sr[chosen], hr], 1).flatten(0, 1)
         write_png(make_grid(rows, nrow=4, padding=2, pad_value=1), self.folder / "samples" / f"{trainer.step:07d}.png")
+
+
+@contextmanager
+def _naming_batch_size(config: RunConfig) -> Iterator[None]:
+    """Says in one line that the memory is full."""
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        if isinstance(error, RuntimeError) and not _out_of_memory(error):
+            raise
+        size = config.train.batch_size
+        raise ElsfaceError(f"out of memory at batch_size {size}: start a run with a smaller one.") from error
 
 
 def _out_of_memory(error: RuntimeError) -> bool:
@@ -505,27 +538,36 @@ def _absolute(path: str | None) -> str | None:
     return str(Path(path).resolve()) if path else None
 
 
-def run_train(options: argparse.Namespace) -> int:
-    """Does `elsface-lite train`."""
+def _run_of(options: argparse.Namespace) -> Run:
+    """The run that is to be continued, or a new one."""
     if options.resume:
         others = ("out", "faces", "people", "start", "changes")
         if options.config or any(getattr(options, name) for name in others):
             raise ElsfaceError("--resume takes everything from the run's config.toml: leave the other options out.")
-        run = Run(options.resume)
-    else:
-        if not options.out:
-            raise ElsfaceError("where to? Name the folder of a new run with --out, or of an old one with --resume.")
-        start = options.start if options.start in pretrained_names() else _absolute(options.start)
-        data = {"data.faces": _absolute(options.faces), "data.people": _absolute(options.people), "model.start": start}
-        changes = [f"{field}={json.dumps(value, ensure_ascii=False)}" for field, value in data.items() if value]
-        config = RunConfig.read(options.config, [*changes, *options.changes])
-        split_faces(config)  # what is wrong with the faces is said before there is a run
-        with _processes().main_process_first():
-            run = Run.create(options.out, config) if _processes().is_main_process else Run(options.out)
+        return Run(options.resume)
+    if not options.out:
+        raise ElsfaceError("where to? Name the folder of a new run with --out, or of an old one with --resume.")
+    start = options.start if options.start in pretrained_names() else _absolute(options.start)
+    data = {"data.faces": _absolute(options.faces), "data.people": _absolute(options.people), "model.start": start}
+    changes = [f"{field}={json.dumps(value, ensure_ascii=False)}" for field, value in data.items() if value]
+    config = RunConfig.read(options.config, [*changes, *options.changes])
+    rehearse(config)
+    with _processes().main_process_first():
+        return Run.create(options.out, config) if _processes().is_main_process else Run(options.out)
+
+
+def run_train(options: argparse.Namespace) -> int:
+    """Does `elsface-lite train`."""
     # TensorBoard's thread meets a full disk, too, and hands its error to ours: one line is enough.
     said = threading.excepthook
-    with patch("threading.excepthook", lambda died: None if isinstance(died.exc_value, OSError) else said(died)):
-        trainer = run.train()
+    try:
+        with patch("threading.excepthook", lambda died: None if isinstance(died.exc_value, OSError) else said(died)):
+            run = _run_of(options)
+            trainer = run.train()
+    except RuntimeError as error:
+        if isinstance(error, torch.distributed.DistError) or "gloo" in str(error):  # nobody answers any more
+            raise ElsfaceError("another process of this training has ended: what it says is the reason.") from error
+        raise
     if _processes().is_main_process:
         print(f"best validation PSNR {trainer.best_psnr:.2f} dB, weights in {run.folder / 'best.safetensors'}")
     return 0

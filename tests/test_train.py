@@ -314,6 +314,25 @@ def test_few_unreadable_pictures_are_skipped(faces, tmp_path, capsys):
     assert np.array_equal(again, training), "a run that is continued has the faces that it began with"
 
 
+@pytest.mark.parametrize("left", [0, 100, -1000])
+def test_decoded_faces_that_are_damaged_are_decoded_again(undisturbed, tmp_path, left):
+    run = Run.create(tmp_path / "run", RunConfig.read(undisturbed / "config.toml"))
+    expected = [part.copy() for part in run.faces()]
+    file = tmp_path / "run" / "validation.npy"
+    file.write_bytes(file.read_bytes()[:left])
+    assert all(np.array_equal(*parts) for parts in zip(run.faces(), expected, strict=True))
+
+
+def test_a_process_that_is_left_alone_says_so(faces, tmp_path, monkeypatch, capsys):
+    """Gloo's error, as it comes when another process of the same training has ended."""
+
+    def alone(trainer):
+        raise RuntimeError("[gloo/transport/tcp/pair.cc:547] Connection closed by peer [127.0.0.1]:52000")
+
+    monkeypatch.setattr(Trainer, "train_step", alone)
+    assert "another process of this training has ended" in refused(start(faces, tmp_path / "run"), capsys)
+
+
 def refused(arguments: list[str], capsys) -> str:
     assert main(arguments) == 2
     message = capsys.readouterr().err.strip()
@@ -341,7 +360,10 @@ def test_refusals(faces, undisturbed, tmp_path, capsys):
     assert "table.field=value" in refused(start(faces, tmp_path / "a", "epochs=1"), capsys)
     assert "do not fill one batch" in refused(start(faces, tmp_path / "b", "train.batch_size=64"), capsys)
     assert "there is no folder" in refused(start(tmp_path / "nothing", tmp_path / "c"), capsys)
-    assert not (tmp_path / "c").exists(), "after a typo the same folder can be named again"
+    three = ("model.heads=3", "model.channels=6")
+    assert "heads is 3" in refused(start(faces, tmp_path / "c", *three), capsys)
+    assert "another network" in refused([*start(faces, tmp_path / "c"), "--start", "lite-x4"], capsys)
+    assert not any((tmp_path / name).exists() for name in "bc"), "after a mistake the same folder can be named again"
     assert "with --faces" in refused(["train", "--out", str(tmp_path / "d")], capsys)
     assert "data.held_out=N" in refused(start(faces, tmp_path / "d", "data.held_out=1000"), capsys)
     for change, says in {
