@@ -1,6 +1,7 @@
 """A network for inference only: the same faces within the stated bounds, and the original untouched."""
 
 import copy
+import sys
 
 import pytest
 import torch
@@ -30,6 +31,18 @@ def test_float32_is_equal(config, hr):
         assert (fast(lr[..., :21, :30]) - model(lr[..., :21, :30])).abs().max() < 1e-5
     assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())
     assert not any(parameter.requires_grad for parameter in fast.parameters())
+
+
+@pytest.mark.parametrize(("cache", "parts"), [(2**30, [7]), (3 * 8 * 16 * 16 * 4, [3, 3, 1]), (1, [1] * 7)])
+def test_a_batch_is_computed_in_parts_that_stay_in_the_cache(monkeypatch, cache, parts):
+    monkeypatch.setattr(sys.modules["elsface_lite.optimize"], "CACHE", cache)  # the name is also a function's
+    torch.manual_seed(0)
+    model = ELSFace(ELSFaceConfig.lite(channels=8, heads=2, hfeb_blocks=1)).eval()
+    fast, lr, seen = optimize(model), torch.rand(7, 3, 16, 16), []
+    fast.prepare.register_forward_pre_hook(lambda _, inputs: seen.append(len(inputs[0])))
+    with torch.inference_mode():
+        assert (fast(lr) - model(lr)).abs().max() < 1e-5
+    assert seen == parts
 
 
 @pytest.mark.parametrize("weights", ["lite-x4", "lite-x8"])
