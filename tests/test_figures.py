@@ -1,36 +1,40 @@
 """The diagrams: drawn anew they are the committed files, and their numbers are those of the network."""
 
-import importlib.util
 import math
 import re
+import shutil
+import subprocess
+import sys
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
 import pytest
 import torch
+from conftest import ROOT
 from torch import nn
 
-from elsface_lite.cnn import CNNStream
-from elsface_lite.model import ELSFace, ELSFaceConfig
+import elsface_lite as ef
 
-FOLDER = Path(__file__).resolve().parents[1] / "figures"
+FOLDER = ROOT / "figures"
 SVG = "{http://www.w3.org/2000/svg}"
 NAMES = ("overview", "style_encoder", "cnn_stream", "rstb", "hfeb", "sharp_loss")
 
 
 @pytest.fixture(scope="module")
-def draw():
-    spec = importlib.util.spec_from_file_location("draw", FOLDER / "draw.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+def drawn(tmp_path_factory) -> Path:
+    """A folder in which every diagram was drawn anew."""
+    folder = tmp_path_factory.mktemp("figures")
+    for program in FOLDER.glob("*.py"):
+        shutil.copy(program, folder)
+    subprocess.run([sys.executable, folder / "all.py"], check=True)
+    return folder
 
 
 @pytest.fixture(scope="module")
 def shapes() -> dict[str, tuple[int, ...]]:
     """Shape without the batch axis of what the paper's network takes in, traces, and passes between its modules."""
-    config = ELSFaceConfig.paper()
-    model, lr = ELSFace(config).eval(), torch.zeros(1, 3, 32, 32)
+    config = ef.ELSFaceConfig.paper()
+    model, lr = ef.ELSFace(config).eval(), torch.zeros(1, 3, 32, 32)
     found = {"input": tuple(lr.shape[1:])}
 
     def watch(name: str):
@@ -54,7 +58,7 @@ def shapes() -> dict[str, tuple[int, ...]]:
 
 def receptive_field(recursions: int) -> tuple[int, int]:
     """Rows and columns that reach the middle of the CNN stream's output, by gradient; positive weights hide nothing."""
-    stream = CNNStream(2, recursions=recursions).double()
+    stream = ef.CNNStream(2, recursions=recursions).double()
     for parameter in stream.parameters():
         nn.init.constant_(parameter, 0.01)
     x = torch.ones(1, 2, 65, 65, dtype=torch.float64, requires_grad=True)
@@ -67,20 +71,18 @@ def root(name: str) -> ET.Element:
     return ET.parse(FOLDER / f"{name}.svg").getroot()
 
 
-def test_the_list_of_figures_is_complete(draw):
-    assert tuple(draw.FIGURES) == NAMES
-    assert sorted(path.stem for path in FOLDER.glob("*.svg")) == sorted(NAMES)
+def test_the_list_of_figures_is_complete(drawn):
+    for folder in (drawn, FOLDER):
+        assert sorted(path.stem for path in folder.glob("*.svg")) == sorted(NAMES)
     readme = (FOLDER / "README.md").read_text(encoding="utf-8")
     assert set(re.findall(r"\]\((\w+)\.svg\)", readme)) == set(NAMES)
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_drawn_anew_it_is_the_committed_file(draw, name, tmp_path, monkeypatch):
-    monkeypatch.setattr("sys.argv", ["draw.py", "--out", str(tmp_path)])
-    draw.main()
+def test_drawn_anew_it_is_the_committed_file(drawn, name):
     committed = (FOLDER / f"{name}.svg").read_bytes()
     # A checkout under Windows may have turned the line ends.
-    assert (tmp_path / f"{name}.svg").read_bytes() == committed.replace(b"\r\n", b"\n")
+    assert (drawn / f"{name}.svg").read_bytes() == committed.replace(b"\r\n", b"\n")
     assert len(committed) < 40_000
 
 
@@ -110,9 +112,9 @@ def test_anyone_can_read_it(name):
     assert all(e.attrib.get("href") is None for e in svg.iter()), "a figure must not load anything"
 
 
-def test_the_gain_of_the_sharp_loss_is_drawn_from_its_kernel(draw):
+def test_the_gain_of_the_sharp_loss_is_drawn_from_its_kernel():
     """The curve's last point, at 0.1 cycles per pixel, lies where the sharpening of a cosine of that frequency says."""
-    kernel = draw.SharpLoss().kernel.tolist()
+    kernel = ef.SharpLoss().kernel.tolist()
     middle = len(kernel) // 2
     passed = sum(k * math.cos(0.2 * math.pi * (i - middle)) for i, k in enumerate(kernel))
     y = 256 + 150 * (1.6 - (1.5 - 0.5 * passed)) / 0.7
