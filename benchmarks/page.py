@@ -14,9 +14,9 @@ import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
 from timing import write_rows
 
+from elsface_lite.course.plots import COLORS, STYLE
 from elsface_lite.files import whole_file
-from elsface_lite.plots import COLORS, STYLE
-from elsface_lite.weights import FOLDER, read_card
+from elsface_lite.network.weights import WEIGHTS, read_card
 
 HERE = Path(__file__).parent
 Row = dict[str, str]
@@ -204,7 +204,7 @@ def draw_scaling() -> Figure:
 def draw_quality() -> Figure:
     """PSNR on held-out faces against the time for one, for lite and its peers after equal training."""
     figure, axis = plt.subplots(figsize=(8, 4.2), layout="constrained")
-    card = read_card(FOLDER / "lite-x4.safetensors")
+    card = read_card(WEIGHTS / "lite-x4.safetensors")
     for row in table("peers"):
         ours = row["network"].startswith("ELSFace")
         time, psnr = float(row["milliseconds"]), float(row["psnr"])

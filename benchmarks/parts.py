@@ -15,9 +15,9 @@ from timing import write_table
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from elsface_lite.model import ELSFace, ELSFaceConfig
-from elsface_lite.optimize import optimize
-from elsface_lite.weights import load_pretrained
+from elsface_lite.inference.optimize import optimize
+from elsface_lite.network.elsface import ELSFace, ELSFaceConfig
+from elsface_lite.network.weights import load_pretrained
 
 PARTS = ("prepare", "cnn", "transformer", "hfebs", "upsample")
 ROUNDS, WARM_UP = 30, 3

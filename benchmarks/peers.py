@@ -26,14 +26,16 @@ from spandrel.architectures.SwinIR import SwinIR
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from elsface_lite.blocks import ResidualBlock, conv
-from elsface_lite.degradation import downscale, quantize
+from elsface_lite.data.degradation import downscale, quantize
 from elsface_lite.files import whole_file
-from elsface_lite.info import machine
-from elsface_lite.metrics import lpips, psnr, ssim
-from elsface_lite.model import ELSFace, ELSFaceConfig
-from elsface_lite.runs import RunConfig, decode_faces, split_faces
-from elsface_lite.train import TrainConfig, Trainer, optimizer_of
+from elsface_lite.inference.device import machine
+from elsface_lite.metrics.image import lpips, psnr, ssim
+from elsface_lite.network.blocks import ResidualBlock, conv
+from elsface_lite.network.elsface import ELSFace, ELSFaceConfig
+from elsface_lite.training.config import TrainConfig
+from elsface_lite.training.faces import decode_faces, read_faces, split_faces
+from elsface_lite.training.run_config import RunConfig
+from elsface_lite.training.trainer import Trainer, optimizer_of
 
 SCALE = 4
 SYMMETRIC = "ELSFace lite, symmetric"
@@ -96,7 +98,7 @@ class PeerTrainer(Trainer):
         if self.symmetry:
             self.symmetry.start(model)
         self.ema = copy.deepcopy(model).eval().requires_grad_(False)
-        self.model, self.optimizer = self.accelerator.prepare(model, optimizer_of(model, config))
+        self.optimizer, self.model = optimizer_of(model, config), self.accelerator.prepare(model)
         self.seconds, self.started = 60 * minutes, time.process_time()
 
     @property
@@ -172,10 +174,10 @@ def trained(name: str, arguments: argparse.Namespace) -> tuple[nn.Module, dict[s
         network = NETWORKS[name]().eval()
         network.load_state_dict(saved["state"])
         return network, saved["row"] | size(network)
-    trainer = PeerTrainer(name, arguments.minutes, arguments.precision, np.load(arguments.runs / "training.npy"))
+    trainer = PeerTrainer(name, arguments.minutes, arguments.precision, read_faces(arguments.runs / "training.faces"))
     network = trainer.run()
     row = size(network) | {"core_minutes": arguments.minutes, "faces_seen": trainer.step * trainer.config.batch_size}
-    row |= measure(network, np.load(arguments.runs / "validation.npy"))
+    row |= measure(network, read_faces(arguments.runs / "validation.faces"))
     with whole_file(file) as beside:
         torch.save({"state": network.state_dict(), "row": row, "recipe": recipe}, beside)
     return network, row
@@ -185,7 +187,7 @@ def decode(arguments: argparse.Namespace) -> None:
     """Decodes the faces once for all networks, people held out as `elsface-lite train` does."""
     arguments.runs.mkdir(parents=True, exist_ok=True)
     config = RunConfig.from_dict({"data": {"faces": arguments.faces, "people": arguments.people}})
-    files = [arguments.runs / f"{name}.npy" for name in ("training", "validation")]
+    files = [arguments.runs / f"{name}.faces" for name in ("training", "validation")]
     if not all(file.exists() for file in files):
         decode_faces(dict(zip(files, split_faces(config), strict=True)))
 

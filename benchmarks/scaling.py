@@ -18,13 +18,13 @@ from typing import Any
 import torch
 from timing import seconds, seconds_of, write_table
 
-from elsface_lite.data import load_faces
-from elsface_lite.degradation import downscale
-from elsface_lite.images import write_png
-from elsface_lite.optimize import optimize
-from elsface_lite.restore import restore
-from elsface_lite.sources import orl_faces
-from elsface_lite.weights import load_pretrained
+from elsface_lite.data.degradation import downscale
+from elsface_lite.data.images import write_png
+from elsface_lite.data.pairs import load_faces
+from elsface_lite.data.sources import orl_faces
+from elsface_lite.inference.optimize import optimize
+from elsface_lite.inference.restore import restore
+from elsface_lite.network.weights import load_pretrained
 
 BATCHES, SIDES, FOLDERS = (1, 2, 4, 8, 16, 32), (16, 32, 64, 128), (10, 100, 1000, 10_000)
 # A process of its own for every folder, since the peak of its memory is asked for; the first face is not counted.

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from elsface_lite.files import whole_file
-from elsface_lite.info import machine
+from elsface_lite.inference.device import machine
 
 # Threads of PyTorch and of ONNX Runtime look for work for some milliseconds after a call, and keep others from a core.
 IDLE = 0.1  # s

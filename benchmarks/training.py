@@ -20,10 +20,11 @@ import torch
 from inference import plain
 from timing import write_table
 
-from elsface_lite.data import load_faces
-from elsface_lite.model import ELSFaceConfig
-from elsface_lite.sources import orl_faces
-from elsface_lite.train import TrainConfig, Trainer
+from elsface_lite.data.pairs import load_faces
+from elsface_lite.data.sources import orl_faces
+from elsface_lite.network.elsface import ELSFaceConfig
+from elsface_lite.training.config import TrainConfig
+from elsface_lite.training.trainer import Trainer
 
 LOADER = "loader alone"
 FORMS = ("plain float32", "trainer float32", "trainer float32, recompute", "trainer bfloat16", LOADER)

@@ -29,15 +29,17 @@ from torch.utils.flop_counter import FlopCounterMode
 from torchvision.transforms.functional import to_pil_image
 from torchvision.utils import make_grid
 
-from elsface_lite.degradation import downscale, quantize, upscale
-from elsface_lite.faces import crop_face, find_faces
+from elsface_lite.course.frequency import band_energy, radial_profile
+from elsface_lite.data.degradation import downscale, quantize, upscale
+from elsface_lite.data.sources import portraits
 from elsface_lite.files import whole_file
-from elsface_lite.frequency import band_energy, radial_profile
-from elsface_lite.metrics import lpips, psnr, ssim
-from elsface_lite.model import ELSFace
-from elsface_lite.runs import Run, RunConfig, decode_faces, split_faces
-from elsface_lite.sources import portraits
-from elsface_lite.weights import load_pretrained
+from elsface_lite.inference.faces import crop_face, find_faces
+from elsface_lite.metrics.image import lpips, psnr, ssim
+from elsface_lite.network.elsface import ELSFace
+from elsface_lite.network.weights import load_pretrained
+from elsface_lite.training.faces import decode_faces, read_faces, split_faces
+from elsface_lite.training.run import Run
+from elsface_lite.training.run_config import RunConfig
 
 Changes = dict[str, Any]  # of the presets `lite`, by table and field: {"model.channels": 48}
 FINE = [1 / 8, 1]  # what the LR grid of x4 cannot hold, in cycles per HR pixel
@@ -161,7 +163,7 @@ def train(folder: Path, changes: Changes, arguments: argparse.Namespace) -> dict
             table, field = name.split(".")
             tables[table][field] = value
         for name in ("training", "validation"):
-            (folder / f"{name}.npy").symlink_to((arguments.runs / f"{name}.npy").resolve())
+            (folder / f"{name}.faces").symlink_to((arguments.runs / f"{name}.faces").resolve())
         Run.create(folder, RunConfig.from_dict(tables))
     run = Run(folder)
     steps, started = 0, time.process_time()
@@ -232,7 +234,7 @@ def restorers(name: str, arguments: argparse.Namespace) -> dict[str, Callable[[T
 def write_looks(name: str, arguments: argparse.Namespace, folder: Path) -> None:
     """Writes the portraits and the mean spectra of an experiment at scale 4; see the top of this file."""
     hr = quantize(torch.stack([crop_face(image, find_faces(image)[0]) for image in portraits().values()]))
-    held_out = np.load(arguments.runs / "validation.npy", mmap_mode="r")
+    held_out = read_faces(arguments.runs / "validation.faces")
     batches = np.array_split(held_out, -(-len(held_out) // 16))
     pictures, spectra = [], {}
     for label, restorer in restorers(name, arguments).items():
@@ -251,7 +253,7 @@ def decode(arguments: argparse.Namespace) -> None:
     arguments.runs.mkdir(parents=True, exist_ok=True)
     config = RunConfig.from_dict({"data": {"faces": arguments.faces, "people": arguments.people}})
     with filelock.FileLock(arguments.runs / ".decoding"):
-        files = [arguments.runs / f"{name}.npy" for name in ("training", "validation")]
+        files = [arguments.runs / f"{name}.faces" for name in ("training", "validation")]
         if not all(file.exists() for file in files):
             decode_faces(dict(zip(files, split_faces(config), strict=True)))
 

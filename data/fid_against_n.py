@@ -15,11 +15,11 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from elsface_lite.data import FacePairs
-from elsface_lite.degradation import upscale
+from elsface_lite.data.degradation import upscale
+from elsface_lite.data.pairs import FacePairs
+from elsface_lite.data.sources import faces_in
 from elsface_lite.files import whole_file
-from elsface_lite.metrics import frechet_distance, inception_features, kernel_distance
-from elsface_lite.sources import faces_in
+from elsface_lite.metrics.sets import frechet_distance, inception_features, kernel_distance
 
 SIZES = (10, 20, 50, 100, 200, 500, 1000)
 REPEATS = 10

@@ -12,12 +12,12 @@ from skimage.data import chelsea
 from torch import Tensor
 
 from elsface_lite import ELSFace, crop_face, downscale, find_faces, load_pretrained, restore, upscale
-from elsface_lite.data import load_face
+from elsface_lite.course.plots import draw_images
+from elsface_lite.course.widgets import distort
+from elsface_lite.data.pairs import load_face
+from elsface_lite.data.sources import orl_faces, portraits
 from elsface_lite.files import whole_file
-from elsface_lite.metrics import psnr, ssim
-from elsface_lite.plots import draw_images
-from elsface_lite.sources import orl_faces, portraits
-from elsface_lite.widgets import distort
+from elsface_lite.metrics.image import psnr, ssim
 
 FOLDER = Path(__file__).parent
 SIZE = 128

@@ -13,7 +13,7 @@ from nbclient import NotebookClient
 from tqdm import tqdm
 
 from elsface_lite.files import whole_file
-from elsface_lite.info import machine
+from elsface_lite.inference.device import machine
 
 ROOT = Path(__file__).parent.parent
 # Asked of the kernel itself, after the last cell. ru_maxrss is in kilobytes, on macOS in bytes.

@@ -1,8 +1,11 @@
 """Fixtures that several tests share. What lies beside the project in ../shared is used where it is present."""
 
+import subprocess
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 ROOT = Path(__file__).parent.parent
 SHARED = ROOT.parent / "shared"
@@ -13,6 +16,28 @@ def shared(path: str) -> Path:
     if not (SHARED / path).exists():
         pytest.skip(f"../shared/{path} is not here")
     return SHARED / path
+
+
+def project_files() -> list[str]:
+    """Tracked files and new ones, without what git ignores."""
+    command = ["git", "ls-files", "--cached", "--others", "--exclude-standard"]
+    listing = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    if listing.returncode:
+        pytest.skip("not a git checkout")
+    return [name for name in listing.stdout.splitlines() if (ROOT / name).is_file()]
+
+
+@pytest.fixture(scope="session")
+def faces(tmp_path_factory) -> Path:
+    """24 squares of the astronaut's photograph, as files."""
+    import skimage.data
+
+    folder = tmp_path_factory.mktemp("faces")
+    photo, random = skimage.data.astronaut(), np.random.default_rng(0)
+    for i in range(24):
+        y, x = random.integers(0, 512 - 128, 2)
+        Image.fromarray(photo[y : y + 128, x : x + 128]).save(folder / f"{i:02}.png")
+    return folder
 
 
 def pytest_terminal_summary(terminalreporter):

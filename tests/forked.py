@@ -17,7 +17,7 @@ from elsface_lite.files import PART
 def _run(words: list[str], errors: Path | None, largest_file: int | None) -> None:
     import resource
 
-    from elsface_lite.cli import main
+    from elsface_lite.cli.main import main
 
     if errors:
         for descriptor, file in ((1, errors.with_suffix(".out")), (2, errors)):
@@ -38,7 +38,7 @@ class Program:
 
     def __init__(self, *words: object, errors: Path | None = None, largest_file: int | None = None) -> None:
         context = multiprocessing.get_context("forkserver")
-        context.set_forkserver_preload(["elsface_lite.cli", "elsface_lite.runs", "torch.utils.tensorboard"])
+        context.set_forkserver_preload(["elsface_lite.cli.main", "elsface_lite.cli.train", "torch.utils.tensorboard"])
         self.errors = errors
         self.process = context.Process(target=_run, args=(list(map(str, words)), errors, largest_file))
         self.process.start()

@@ -96,11 +96,11 @@ def main() -> int:
         return 2
     import torch  # noqa: F401 (before the instrumentation, which is for Pillow and images.py)
 
-    with atheris.instrument_imports(include=["PIL", "elsface_lite.images", "elsface_lite.files"]):
+    with atheris.instrument_imports(include=["PIL", "elsface_lite.data.images", "elsface_lite.files"]):
         import PIL.Image
 
+        from elsface_lite.data.images import read_image
         from elsface_lite.errors import ElsfaceError
-        from elsface_lite.images import read_image
 
         PIL.Image.init()
 

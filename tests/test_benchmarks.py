@@ -6,10 +6,10 @@ import time
 import pytest
 import torch
 from conftest import ROOT
-from test_experiments import program
+from programs import program
 
-from elsface_lite.model import ELSFace, ELSFaceConfig
-from elsface_lite.weights import load_pretrained, pretrained_names
+from elsface_lite.network.elsface import ELSFace, ELSFaceConfig
+from elsface_lite.network.weights import load_pretrained, pretrained_names
 
 FOLDER = ROOT / "benchmarks"
 TABLES = ("inference", "parts", "training", "scaling", "imports")

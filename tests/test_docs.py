@@ -12,8 +12,8 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 from bs4 import BeautifulSoup, Tag
+from chapters import BUILT, NOTEBOOKS, cells, source, tags
 from conftest import ROOT
-from test_notebooks import BUILT, NOTEBOOKS, cells, source, tags
 
 import elsface_lite
 
@@ -80,17 +80,17 @@ def test_paper_map_names_what_exists():
         names = re.findall(r"`([\w.]+)`", ours)
         assert names
         for name in names:
-            file, *path = name.split(".")
-            value = importlib.import_module(f"elsface_lite.{file}")
+            room, file, *path = name.split(".")
+            value = importlib.import_module(f"elsface_lite.{room}.{file}")
             for part in path:
                 value = getattr(value, part)
-            builders = {number for number, files in BUILT.items() if file in files}
+            builders = {number for number, files in BUILT.items() if f"{room}.{file}" in files}
             assert not builders or chapter in builders, f"{name} is not built in chapter {chapter}"
 
 
 def test_paper_map_has_every_file_that_a_chapter_builds():
     text = page("paper_to_code")
-    files = set().union(*BUILT.values()) - {"frequency"}  # the one that serves no part of the paper
+    files = set().union(*BUILT.values()) - {"course.frequency"}  # the one that serves no part of the paper
     assert all(f"`{file}." in text for file in files), [file for file in files if f"`{file}." not in text]
 
 
@@ -249,4 +249,4 @@ def test_site_can_be_searched(site):
     assert "notebooks/01_faces_and_frequencies" in found("nyquist")
     assert "docs/glossary" in found("bootstrap")
     assert {f"notebooks/{path.stem}" for path in NOTEBOOKS} <= set(documents)
-    assert "SharpLoss" in {entry[-1] for entry in index["objects"]["elsface_lite.losses"]}
+    assert "SharpLoss" in {entry[-1] for entry in index["objects"]["elsface_lite.training.losses"]}

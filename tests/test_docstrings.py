@@ -14,7 +14,7 @@ from torch import Tensor
 
 import elsface_lite
 from elsface_lite import ELSFaceConfig
-from elsface_lite.faces import Box
+from elsface_lite.inference.faces import Box
 
 SHAPE = r"\([a-z0-9 ,^'/_.-]*\)"
 SIZES = dict(
@@ -24,50 +24,50 @@ SIZES |= dict(columns=9, s=2, heads=2, tokens=7, d=5)
 NARROW = dict(channels=8, heads=2, window=8, mlp_ratio=2)
 # What stands beside the tensors in a call; for a class, what it is built with.
 CASES: dict[str, dict[str, Any]] = {
-    "blocks.ResidualBlock": dict(channels=8),
-    "cnn.CNNStream": dict(channels=8),
-    "data.center_crop": dict(size=17),
-    "degradation.downscale": dict(scale=4),
-    "degradation.upscale": dict(scale=4),
-    "faces.crop_face": dict(box=Box(20, 12, 16), size=17),
-    "frequency.band_energy": dict(edges=[0, 0.1, 0.2, 0.5]),
-    "frequency.band_psnr": dict(edges=[0, 0.1, 0.2, 0.5]),
-    "frequency.low_pass": dict(cutoff=0.1),
-    "frequency.mirror": {},
-    "frequency.power_spectrum": {},
-    "frequency.spectrum": {},
-    "hfeb.HFEB": dict(channels=8),
-    "hfeb.HighPass": dict(channels=8),
-    "losses.SharpLoss": dict(kernel_size=17),
-    "losses.blur_matrix": dict(size=17),
-    "losses.gaussian_blur": {},
-    "losses.gaussian_kernel": dict(size=17),
-    "losses.unsharp_mask": {},
-    "metrics.luma": {},
-    "metrics.mae": {},
-    "metrics.psnr": {},
-    "metrics.ssim": {},
-    "metrics.window_means": {},
-    "model.ELSFace": dict(config=ELSFaceConfig.lite(channels=8, heads=2, hfebs=1, hfeb_blocks=1)),
-    "optim.orthogonalize": {},
-    "style.FeaturePreparation": dict(channels=8, streams=2, head_blocks=1, grid=2, style="residual"),
-    "style.LatentStyleEncoder": dict(channels=8),
-    "style.modulate": {},
-    "train.shifted": {},
-    "transformer.RSTB": NARROW | dict(depth=2),
-    "transformer.SwinLayer": NARROW | dict(shift=4),
-    "transformer.TransformerStream": dict(channels=8, heads=2),
-    "transformer.relative_position_index": dict(window=8),
-    "transformer.shifted_window_mask": dict(height=24, width=40, window=8, shift=4),
-    "transformer.to_windows": dict(window=8),
-    "transformer.weighted_values": {},
+    "network.blocks.ResidualBlock": dict(channels=8),
+    "network.cnn.CNNStream": dict(channels=8),
+    "data.pairs.center_crop": dict(size=17),
+    "data.degradation.downscale": dict(scale=4),
+    "data.degradation.upscale": dict(scale=4),
+    "inference.faces.crop_face": dict(box=Box(20, 12, 16), size=17),
+    "course.frequency.band_energy": dict(edges=[0, 0.1, 0.2, 0.5]),
+    "course.frequency.band_psnr": dict(edges=[0, 0.1, 0.2, 0.5]),
+    "course.frequency.low_pass": dict(cutoff=0.1),
+    "course.frequency.mirror": {},
+    "course.frequency.power_spectrum": {},
+    "course.frequency.spectrum": {},
+    "network.hfeb.HFEB": dict(channels=8),
+    "network.hfeb.HighPass": dict(channels=8),
+    "training.losses.SharpLoss": dict(kernel_size=17),
+    "training.losses.blur_matrix": dict(size=17),
+    "training.losses.gaussian_blur": {},
+    "training.losses.gaussian_kernel": dict(size=17),
+    "training.losses.unsharp_mask": {},
+    "metrics.image.luma": {},
+    "metrics.image.mae": {},
+    "metrics.image.psnr": {},
+    "metrics.image.ssim": {},
+    "metrics.image.window_means": {},
+    "network.elsface.ELSFace": dict(config=ELSFaceConfig.lite(channels=8, heads=2, hfebs=1, hfeb_blocks=1)),
+    "training.optim.orthogonalize": {},
+    "network.style.FeaturePreparation": dict(channels=8, streams=2, head_blocks=1, grid=2, style="residual"),
+    "network.style.LatentStyleEncoder": dict(channels=8),
+    "network.style.modulate": {},
+    "training.schedule.shifted": {},
+    "network.transformer.RSTB": NARROW | dict(depth=2),
+    "network.transformer.SwinLayer": NARROW | dict(shift=4),
+    "network.transformer.TransformerStream": dict(channels=8, heads=2),
+    "network.transformer.relative_position_index": dict(window=8),
+    "network.transformer.shifted_window_mask": dict(height=24, width=40, window=8, shift=4),
+    "network.transformer.to_windows": dict(window=8),
+    "network.transformer.weighted_values": {},
 }
 # Files, several results, tables of tensors, or networks that other tests run.
 LEFT_OUT = {
-    "export.OnnxModel", "faces.cut_around", "images.read_image", "metric_weights.DlibFace",
-    "metric_weights.inception_network", "metrics.embed", "metrics.identity", "metrics.in_chunks",
-    "metrics.inception_features", "metrics.lpips", "metrics.summarise", "optimize.optimize",
-    "train.batch_indices",
+    "inference.export.OnnxModel", "inference.faces.cut_around", "data.images.read_image", "metrics.networks.DlibFace",
+    "metrics.networks.inception_network", "metrics.image.embed", "metrics.image.identity", "metrics.image.in_chunks",
+    "metrics.sets.inception_features", "metrics.image.lpips", "metrics.evaluator.summarise",
+    "inference.optimize.optimize", "inference.super_resolve.super_resolve", "training.schedule.batch_indices",
 }  # fmt: skip
 
 
@@ -104,13 +104,13 @@ def described(value: Any) -> tuple[dict[str | int, str], str] | None:
 def public() -> dict[str, Callable]:
     """Every public function and class of the package whose docstring has shapes."""
     found = {}
-    for module in pkgutil.iter_modules(elsface_lite.__path__):
-        if module.name.startswith("_") or module.name == "widgets":
+    for module in pkgutil.walk_packages(elsface_lite.__path__, "elsface_lite."):
+        if module.name.endswith("__main__") or ".widgets" in module.name:
             continue
-        for name, value in vars(importlib.import_module(f"elsface_lite.{module.name}")).items():
-            ours = getattr(value, "__module__", None) == f"elsface_lite.{module.name}"
+        for name, value in vars(importlib.import_module(module.name)).items():
+            ours = getattr(value, "__module__", None) == module.name
             if ours and callable(value) and not name.startswith("_") and described(value):
-                found[f"{module.name}.{name}"] = value
+                found[f"{module.name.removeprefix('elsface_lite.')}.{name}"] = value
     return found
 
 
@@ -124,7 +124,7 @@ def test_shapes_are_those_of_the_docstring(name):
     value, beside = public()[name], CASES[name]
     shapes, out = described(value)
     inputs = {key: torch.rand(dimensions(shape)) for key, shape in shapes.items()}
-    if name == "train.shifted":
+    if name == "training.schedule.shifted":
         inputs["shifts"] = torch.randint(-4, 5, inputs["shifts"].shape)
     in_order = [tensor for key, tensor in inputs.items() if isinstance(key, int)]
     named = {key: tensor for key, tensor in inputs.items() if isinstance(key, str)}

@@ -19,7 +19,9 @@ def requirements() -> dict[str, Requirement]:
     """Everything that pyproject.toml asks for, extras included."""
     extras = PROJECT["optional-dependencies"].values()
     lines = [*PROJECT["dependencies"], *(line for extra in extras for line in extra)]
-    return {Requirement(line).name: Requirement(line) for line in lines}
+    found = {Requirement(line).name: Requirement(line) for line in lines}
+    del found["elsface-lite"]  # an extra that contains others
+    return found
 
 
 def conda() -> dict[str, Requirement]:
@@ -48,7 +50,13 @@ def test_conda_and_pip_ask_for_the_same():
 def test_bounds_are_lower_bounds():
     for name, requirement in requirements().items():
         assert {spec.operator for spec in requirement.specifier} == {">="}, name
-    assert len(PROJECT["optional-dependencies"]) <= 3
+
+
+def test_the_core_is_small():
+    """What `pip install elsface-lite` asks for, and what is left to the extras."""
+    core = {Requirement(line).name for line in PROJECT["dependencies"]}
+    assert core == {"einops", "lazy-loader", "numpy", "pillow", "safetensors", "torch", "tqdm"}
+    assert PROJECT["optional-dependencies"].keys() == {"train", "metrics", "course", "onnx", "dev"}
 
 
 def test_lock_holds_every_requirement_with_hashes():
@@ -73,7 +81,7 @@ def test_colab_satisfies_the_bounds():
     """What Colab had in August 2026 is new enough; what it lacks is installed without touching torch."""
     constraints = (ROOT / "tests" / "colab-2026-08.txt").read_text(encoding="utf-8").split()
     there = {canonicalize_name(pin.split("==")[0]): Version(pin.split("==")[1]) for pin in constraints}
-    for requirement in map(Requirement, PROJECT["dependencies"]):
+    for requirement in requirements().values():
         name = canonicalize_name(requirement.name)
         if name in there:
             assert there[name] in requirement.specifier, f"Colab's {name} {there[name]} is below {requirement}"

@@ -1,34 +1,23 @@
 """The programs behind the measured tables: a tiny run of each, and that what is finished is not done again."""
 
 import csv
-import importlib.util
 import shutil
 import sys
 from pathlib import Path
-from types import ModuleType
 
-import numpy as np
 import pytest
 import torch
-from conftest import ROOT
+from programs import program
 
-from elsface_lite.degradation import downscale, quantize, upscale
-from elsface_lite.frequency import radial_profile
-from elsface_lite.images import read_image
-from elsface_lite.model import ELSFace, ELSFaceConfig
-from elsface_lite.sources import orl_faces
-from elsface_lite.weights import load_pretrained
+from elsface_lite.course.frequency import radial_profile
+from elsface_lite.data.degradation import downscale, quantize, upscale
+from elsface_lite.data.images import read_image
+from elsface_lite.data.sources import orl_faces
+from elsface_lite.network.elsface import ELSFace, ELSFaceConfig
+from elsface_lite.network.weights import load_pretrained
+from elsface_lite.training.faces import read_faces
 
 TINY = dict(channels=8, heads=2, hfebs=1, hfeb_blocks=1)
-
-
-def program(path: str) -> ModuleType:
-    """A program of the repository as a module."""
-    spec = importlib.util.spec_from_file_location(Path(path).stem, ROOT / path)
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # dataclasses look their module up
-    spec.loader.exec_module(module)
-    return module
 
 
 @pytest.fixture
@@ -78,7 +67,7 @@ def test_experiments(tmp_path, monkeypatch, arguments):
     network = load_pretrained(next((tmp_path / "runs" / "tiny").glob("*hfeb_blocks=1-seed=0")) / "best.safetensors")
     with torch.inference_mode():
         torch.testing.assert_close(restored, quantize(network(downscale(hr, 4))), atol=1.5 / 255, rtol=0)
-    held_out = torch.tensor(np.load(tmp_path / "runs" / "validation.npy")).float() / 255
+    held_out = torch.tensor(read_faces(tmp_path / "runs" / "validation.faces")).float() / 255
     assert [f"{power:.5g}" for power in radial_profile(held_out)[1].mean(0)[:3].tolist()] == [
         row["HR"] for row in spectra[:3]
     ]

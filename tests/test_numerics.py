@@ -10,12 +10,13 @@ import torch
 from torch import Tensor
 
 import elsface_lite as ef
-from elsface_lite import frequency, metrics, plots
+from elsface_lite import metrics
+from elsface_lite.course import frequency, plots
+from elsface_lite.data.images import write_png
 from elsface_lite.errors import ElsfaceError
-from elsface_lite.images import write_png
-from elsface_lite.losses import SharpLoss
-from elsface_lite.metric_weights import WeightsMissing
-from elsface_lite.optim import orthogonalize
+from elsface_lite.packages import WeightsMissing
+from elsface_lite.training.losses import SharpLoss
+from elsface_lite.training.optim import orthogonalize
 
 EDGES = [0, 0.125, 0.5]
 NOISE = torch.rand(2, 3, 128, 128, generator=torch.Generator().manual_seed(0))

@@ -4,7 +4,7 @@ import subprocess
 import sys
 
 import pytest
-from conftest import ROOT
+from conftest import ROOT, project_files
 
 PROSE = (".md", ".py", ".ipynb", ".toml", ".cff", ".yml")
 
@@ -13,15 +13,6 @@ def said_by(*command: str) -> str:
     """What a tool complains of: "" if it is content."""
     done = subprocess.run([sys.executable, "-m", *command], cwd=ROOT, capture_output=True, text=True)
     return (done.stdout + done.stderr)[-3000:] if done.returncode else ""
-
-
-def project_files() -> list[str]:
-    """Tracked files and new ones, without what git ignores."""
-    command = ["git", "ls-files", "--cached", "--others", "--exclude-standard"]
-    listing = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
-    if listing.returncode:
-        pytest.skip("not a git checkout")
-    return [name for name in listing.stdout.splitlines() if (ROOT / name).is_file()]
 
 
 def test_ruff_finds_nothing():

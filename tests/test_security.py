@@ -8,13 +8,12 @@ import warnings
 from pathlib import Path
 
 import pytest
-from conftest import ROOT
+from chapters import code_cells, source
+from conftest import ROOT, project_files
 from IPython.core.inputtransformer2 import TransformerManager
 from jupyter_server.auth import IdentityProvider
 from jupyter_server.serverapp import ServerApp
 from jupyterlab.labapp import LabApp
-from test_notebooks import code_cells, source
-from test_quality import project_files
 
 # Calls by which data or a text would become code, in whatever module they lie.
 CODE_FROM_DATA = {

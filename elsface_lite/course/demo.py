@@ -4,18 +4,19 @@ import os
 from pathlib import Path
 from typing import NamedTuple
 
+from matplotlib.figure import Figure
 from torch import Tensor
 
-from .degradation import downscale, upscale
-from .errors import ElsfaceError
-from .faces import crop_face, find_faces
-from .files import whole_file
-from .images import write_png
-from .metrics import psnr, ssim
-from .model import ELSFace
-from .restore import restore
-from .sources import portraits
-from .weights import load_pretrained
+from ..data.degradation import downscale, upscale
+from ..data.images import write_png
+from ..data.sources import portraits
+from ..errors import ElsfaceError
+from ..files import whole_file
+from ..inference.faces import crop_face, find_faces
+from ..inference.restore import restore
+from ..metrics.image import psnr, ssim
+from ..network.elsface import ELSFace
+from ..network.weights import load_pretrained
 
 
 class Row(NamedTuple):
@@ -73,8 +74,6 @@ def _table(rows: list[Row]) -> str:
 
 
 def _draw(rows: list[Row], path: Path) -> None:
-    from matplotlib.figure import Figure
-
     figure = Figure(figsize=(8.4, 2.3 * len(rows)), facecolor="white", layout="constrained")
     axes = figure.subplots(len(rows), 4, squeeze=False)
     for line, row in zip(axes, rows, strict=True):

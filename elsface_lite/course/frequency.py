@@ -10,7 +10,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
-from .errors import ElsfaceError
+from ..errors import ElsfaceError
 
 FLOOR = 1e-10  # keeps logarithms finite: far below the power 1.3e-6 of 8-bit rounding, and a PSNR of 100 dB
 

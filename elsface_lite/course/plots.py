@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 from torch import Tensor
 
-from .errors import ElsfaceError
+from ..errors import ElsfaceError
 
 # Okabe and Ito's colour-blind safe palette: bicubic, ELSFace, HR and whatever comes fourth keep theirs everywhere.
 COLORS = {"bicubic": "#E69F00", "sr": "#0072B2", "hr": "#000000", "lr": "#D55E00", "other": "#009E73"}

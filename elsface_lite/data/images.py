@@ -11,8 +11,8 @@ import torch
 from PIL import Image, ImageOps
 from torch import Tensor
 
-from .errors import ElsfaceError
-from .files import whole_file
+from ..errors import ElsfaceError
+from ..files import whole_file
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".gif", ".bmp", ".ppm", ".pgm", ".avif")
 # Only these decoders are ever tried: a file's content, not its name, chooses the decoder, and some of Pillow's

@@ -9,10 +9,11 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from ..errors import ElsfaceError
 from .degradation import downscale, quantize
-from .errors import ElsfaceError
 from .images import read_image
 
+HR_SIZE = 128  # side of a CelebA crop as face super-resolution uses it
 KEPT_BYTES = 2 * 1024**3  # decoded faces that a FacePairs keeps in memory: 43,690 of 128x128; the rest is read again
 
 
@@ -72,7 +73,7 @@ class FacePairs(Dataset[tuple[Tensor, Tensor]]):
         ElsfaceError: no paths, or scale does not divide size; on reading, a file is not a readable picture.
     """
 
-    def __init__(self, paths: Iterable[str | Path], scale: int, size: int = 128) -> None:
+    def __init__(self, paths: Iterable[str | Path], scale: int, size: int = HR_SIZE) -> None:
         self.paths, self.scale, self.size = list(paths), scale, size
         self.kept: dict[int, Tensor] = {}
         if not self.paths:

@@ -20,8 +20,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from .errors import ElsfaceError
-from .files import whole_file
+from ..errors import ElsfaceError
+from ..files import whole_file
+from ..packages import extra
 from .images import find_images, is_folder, read_image
 
 CELEBA_SPLITS = {"train": "0", "valid": "1", "test": "2"}
@@ -209,11 +210,8 @@ def portraits() -> dict[str, Tensor]:
     Raises:
         ElsfaceError: one of the two packages is not installed; the message says how to get it.
     """
-    try:
+    with extra("course"):
         from matplotlib.cbook import get_sample_data
         from skimage.data import astronaut
-    except ImportError as error:
-        command = "pip install scikit-image matplotlib"
-        raise ElsfaceError(f"the portraits need the package {error.name}: get it with `{command}`.") from error
     eileen = torch.from_numpy(astronaut()).permute(2, 0, 1).float() / 255
     return {"astronaut": eileen, "grace_hopper": read_image(get_sample_data("grace_hopper.jpg", asfileobj=False))}

@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from elsface_lite.metric_weights import find_file
+from ..packages import find_file
 
 THRESHOLDS = (0.6, 0.7, 0.9)  # of the three stages; the last one is stricter than the paper's 0.7
 SHRINK = 0.709  # from one level of the pyramid to the next: half the area

@@ -10,37 +10,40 @@ import os
 import tempfile
 from pathlib import Path
 from typing import Any
-from unittest.mock import patch
 
 import torch
 from torch import Tensor, nn
 
-from .data import load_faces
-from .degradation import downscale, quantize
-from .errors import ElsfaceError
-from .faces import HR_SIZE
-from .files import whole_file
-from .metrics import psnr
-from .model import ELSFace, ELSFaceConfig
-from .sources import faces_in, orl_faces, portraits
+from ..data.degradation import downscale, quantize
+from ..data.pairs import HR_SIZE, load_faces
+from ..data.sources import faces_in, orl_faces, portraits
+from ..errors import ElsfaceError
+from ..files import whole_file
+from ..metrics.image import psnr
+from ..network.elsface import ELSFace, ELSFaceConfig
+from ..packages import extra
 
 OPSET = 20
 TOLERANCE = 1e-4  # of the exported file, in units of [0, 1]
 INT8_LOSS = 0.1  # dB that a file of 8-bit integers may lose
-MISSING = 'this needs ONNX: pip install "elsface-lite[onnx]".'
 
 
-def _averaging(cells: int, size: int) -> Tensor:
-    """The matrix (cells, size) by which adaptive average pooling shrinks one side."""
-    cell, place = torch.arange(cells)[:, None], torch.arange(size)[None]
-    inside = (place >= cell * size // cells) & (place < ((cell + 1) * size + cells - 1) // cells)
-    return inside / inside.sum(1, keepdim=True)
+class _AveragePool(nn.Module):
+    """nn.AdaptiveAvgPool2d as two matrix products: ONNX has no such pooling for sizes that are not known yet."""
 
+    def __init__(self, cells: int) -> None:
+        super().__init__()
+        self.cells = cells
 
-def _adaptive_average_pool(x: Tensor, cells: int) -> Tensor:
-    """F.adaptive_avg_pool2d as two matrix products; ONNX has no such pooling for sizes that are not known yet."""
-    height, width = x.shape[-2:]
-    return _averaging(cells, height) @ x @ _averaging(cells, width).T
+    def averaging(self, size: int) -> Tensor:
+        """The matrix (cells, size) that shrinks one side."""
+        cell, place = torch.arange(self.cells)[:, None], torch.arange(size)[None]
+        inside = (place >= cell * size // self.cells) & (place < ((cell + 1) * size + self.cells - 1) // self.cells)
+        return inside / inside.sum(1, keepdim=True)
+
+    def forward(self, x: Tensor) -> Tensor:
+        height, width = x.shape[-2:]
+        return self.averaging(height) @ x @ self.averaging(width).T
 
 
 def export_onnx(model: ELSFace, path: str | os.PathLike[str]) -> float:
@@ -57,18 +60,15 @@ def export_onnx(model: ELSFace, path: str | os.PathLike[str]) -> float:
     Raises:
         ElsfaceError: ONNX is not installed, the file cannot be written, or it differs by more than 1e-4.
     """
-    try:
+    with extra("onnx"):
         import onnx  # noqa: F401
         import onnxscript  # noqa: F401 (PyTorch's exporter asks for it late, and with a traceback)
-    except ImportError as error:
-        raise ElsfaceError(MISSING) from error
     frozen = copy.deepcopy(model).eval()
+    if frozen.prepare.encoder is not None:
+        frozen.prepare.encoder.pool = _AveragePool(4)  # cells a side, as in the encoder
     lr = torch.rand(2, 3, 40, 48)  # not the sizes that pooling and windows take as they are: those would be baked in
     sizes = {0: torch.export.Dim("batch"), 2: torch.export.Dim("height"), 3: torch.export.Dim("width")}
-    with (
-        torch.nn.attention.sdpa_kernel(torch.nn.attention.SDPBackend.MATH),
-        patch("elsface_lite.style.F.adaptive_avg_pool2d", _adaptive_average_pool),
-    ):
+    with torch.nn.attention.sdpa_kernel(torch.nn.attention.SDPBackend.MATH):
         program = torch.onnx.export(
             frozen, (lr,), dynamo=True, verbose=False, opset_version=OPSET, dynamic_shapes=(sizes,),
             input_names=["lr"], output_names=["sr"],
@@ -84,17 +84,35 @@ def export_onnx(model: ELSFace, path: str | os.PathLike[str]) -> float:
 
 
 def _write(proto: Any, config: ELSFaceConfig, path: Path) -> None:
-    """Writes an onnx.ModelProto with the config in its metadata, and a checksum over all of it behind."""
+    """Writes an onnx.ModelProto with the config in its metadata, and a checksum over all the rest of it."""
     import onnx
 
-    onnx.helper.set_model_props(proto, {"elsface_lite": json.dumps(config.to_dict())})
-    data = proto.SerializeToString()
-    path.write_bytes(data + _seal(data))
+    facts = {"elsface_lite": json.dumps(config.to_dict())}
+    onnx.helper.set_model_props(proto, facts | {"sha256": _checksum(proto, facts)})
+    path.write_bytes(proto.SerializeToString())
 
 
-def _seal(data: bytes) -> bytes:
-    """One more entry of the metadata, as protobuf writes it: messages that follow each other in a file are merged."""
-    return b"rJ\n\x06sha256\x12@" + hashlib.sha256(data).hexdigest().encode()
+def _checksum(proto: Any, facts: dict[str, str]) -> str:
+    """SHA-256 of an onnx.ModelProto with just these facts in its metadata, where it leaves them."""
+    import onnx
+
+    onnx.helper.set_model_props(proto, facts)
+    return hashlib.sha256(proto.SerializeToString(deterministic=True)).hexdigest()
+
+
+def _read_config(data: bytes) -> ELSFaceConfig:
+    """The config in an ONNX file.
+
+    Raises:
+        Exception: of almost any kind, where the file is not one of ours, whole.
+    """
+    import onnx
+
+    proto = onnx.load_model_from_string(data)
+    facts = {entry.key: entry.value for entry in proto.metadata_props}
+    if facts.pop("sha256") != _checksum(proto, facts):
+        raise ValueError("its checksum is another")
+    return ELSFaceConfig.from_dict(json.loads(facts["elsface_lite"]))
 
 
 @torch.inference_mode()
@@ -208,20 +226,15 @@ class OnnxModel(nn.Module):
 
     def __init__(self, path: str | os.PathLike[str], threads: int | None = None) -> None:
         super().__init__()
-        try:
+        with extra("onnx"):
+            import onnx  # noqa: F401
             import onnxruntime
-        except ImportError as error:
-            raise ElsfaceError(MISSING) from error
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads or torch.get_num_threads()
         try:
             data = Path(path).read_bytes()
-            whole = data[: -len(_seal(b""))]
-            if data != whole + _seal(whole):
-                raise ValueError("its checksum is missing or another")
+            self.config = _read_config(data)
             self.session: Any = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
-            facts = self.session.get_modelmeta().custom_metadata_map
-            self.config = ELSFaceConfig.from_dict(json.loads(facts["elsface_lite"]))
         except Exception as error:  # the runtime's errors have no common class
             raise ElsfaceError(f"{path} is damaged, or elsface-lite did not export it: export it again.") from error
 

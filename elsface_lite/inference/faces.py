@@ -8,9 +8,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .metric_weights import WeightsMissing
+from ..data.pairs import HR_SIZE
+from ..packages import WeightsMissing
 
-HR_SIZE = 128  # side of a CelebA crop as face super-resolution uses it
 SEARCHED_PIXELS = 4_000_000
 FEATHER = 0.25  # of half a crop: over this margin a pasted face fades out
 # Where MTCNN sees the eyes and the corners of the mouth in CelebA's crops: medians over 1,000 of them, as x + yi.

@@ -9,10 +9,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from .cnn import CNNStream
-from .hfeb import HFEB
-from .model import ELSFace
-from .transformer import RSTB
+from ..network.cnn import CNNStream
+from ..network.elsface import ELSFace
+from ..network.hfeb import HFEB
+from ..network.transformer import RSTB
 
 VECTOR = 16  # float32 numbers in a register of AVX-512
 CACHE = 2**22  # bytes that features may take to stay near the cores

@@ -1,12 +1,9 @@
 """From one picture, or ten thousand, to restored faces (chapter 00)."""
 
 import os
-import tempfile
-from collections import defaultdict
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from dataclasses import dataclass, field
 from functools import partial
 from math import ceil
 from pathlib import Path
@@ -16,53 +13,21 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from .degradation import quantize, upscale
-from .errors import ElsfaceError
+from ..data.degradation import quantize, upscale
+from ..data.images import find_images, read_image
+from ..errors import ElsfaceError
+from ..network.weights import load_pretrained
+from .device import best_device
 from .faces import Box, crop_face, cut_around, find_faces, paste_face
-from .images import find_images, read_image, write_png
 from .optimize import optimize
-from .weights import load_pretrained
+from .output import Output
+from .super_resolve import super_resolve
+from .task import Restored, Task
 
 Picture = str | os.PathLike[str] | Tensor
-_Chunk = list["_Task"]
-
 LR_SIDES = (8, 512)  # of an LR face: from that of x16 to what still fits into memory
-BATCH_PIXELS = 128 * 32 * 32  # LR pixels that go through the network at a time, in each lane
 LANES = 8  # batches of LR faces at a time, where there are as many cores
 PASTED_PIXELS = 50_000_000
-
-
-@dataclass
-class Restored:
-    """What became of one input.
-
-    Attributes:
-        source: its path, or "picture 3" for the third of the tensors.
-        images: the restored faces (3, H, W), largest first, or with `paste` the one photograph, RGB in [0, 1]. Empty
-            if they were written to files.
-        boxes: where in the photograph each face is; empty for an LR face.
-        files: what was written, in the order of the images.
-        kept: an earlier call had done this input, and `resume` left it alone; `files` has the first of its pictures.
-        error: why it failed; None if it did not.
-    """
-
-    source: str
-    images: list[Tensor] = field(default_factory=list)
-    boxes: list[Box] = field(default_factory=list)
-    files: list[Path] = field(default_factory=list)
-    kept: bool = False
-    error: str | None = None
-
-    @property
-    def image(self) -> Tensor:
-        """The first of the images.
-
-        Raises:
-            ElsfaceError: there is none: this input failed, or its images went to files.
-        """
-        if not self.images:
-            raise ElsfaceError(self.error or f"the images of {self.source} were written: read them from `files`.")
-        return self.images[0]
 
 
 def restore(
@@ -112,9 +77,9 @@ def restore(
         raise ElsfaceError(f"the size of an LR face is {LR_SIDES[0]} to {LR_SIDES[1]} pixels, not {size}.")
     if batch_size < 1:
         raise ElsfaceError(f"the batch size is at least 1, not {batch_size}.")
-    tasks = [_Task(Restored(name), picture) for name, picture in _sources(inputs)]
+    tasks = [Task(Restored(name), picture) for name, picture in _sources(inputs)]
     work = _Work(_on_device(weights, device), lr, paste, size, batch_size)
-    output = _Output(out, tasks) if out is not None else None
+    output = Output(out, tasks) if out is not None else None
     left = [task for task in tasks if not (resume and output and output.keep(task))]
     # LR faces go through by the batch. A photograph has a batch of its own, since only one fits into any memory.
     lanes = min(torch.get_num_threads(), LANES) if lr else 1
@@ -122,11 +87,11 @@ def restore(
     step = max(1, ceil(len(left) / (lanes * rounds))) if lr else 1
     chunks = [left[start : start + step] for start in range(0, len(left), step)]
 
-    def do(chunk: list[_Task]) -> int:
+    def do(chunk: list[Task]) -> int:
         work.read(chunk)
         work.restore(chunk)
         for task in chunk:
-            task.finish(output)
+            _finish(task, output)
         return len(chunk)
 
     # Closed at once if it is interrupted, so that no lane goes on.
@@ -136,7 +101,7 @@ def restore(
     return [task.result for task in tasks]
 
 
-def _in_lanes(do: Callable[[_Chunk], int], chunks: list[_Chunk], lanes: int) -> Generator[int]:
+def _in_lanes(do: Callable[[list[Task]], int], chunks: list[list[Task]], lanes: int) -> Generator[int]:
     """Does the chunks in some threads at once, which share PyTorch's threads, and yields what each gives, in order.
 
     Two cores that each compute a batch are faster than two that share one: none of them waits for the other at the end
@@ -166,11 +131,6 @@ def _sources(inputs: Picture | Iterable[Picture]) -> Iterator[tuple[str, Tensor 
             yield str(entry), error
 
 
-def best_device() -> torch.device:
-    """The accelerator that torch finds, or else the CPU."""
-    return torch.accelerator.current_accelerator() if torch.accelerator.is_available() else torch.device("cpu")  # type: ignore[return-value]
-
-
 def _on_device(weights: str | os.PathLike[str] | nn.Module, device: str | None) -> nn.Module:
     model = weights if isinstance(weights, nn.Module) else optimize(load_pretrained(weights))
     if device is None and isinstance(weights, nn.Module):
@@ -181,27 +141,14 @@ def _on_device(weights: str | os.PathLike[str] | nn.Module, device: str | None) 
         raise ElsfaceError(f"the device {device!r} cannot be used here: leave it out, or say 'cpu'.") from error
 
 
-@dataclass
-class _Task:
-    """One input on its way: first where it is, then the picture, then its LR faces, then its result."""
-
-    result: Restored
-    picture: Tensor | Path | ElsfaceError | None
-    name: str = ""
-    faces: list[Tensor] = field(default_factory=list)
-    places: list[Box] = field(default_factory=list)  # of the face in each of these, for a photograph
-
-    def fail(self, error: ElsfaceError) -> None:
-        self.result.error, self.result.images = str(error), []
-
-    def finish(self, output: "_Output | None") -> None:
-        """Writes the images, if there is a folder for them, and lets go of what is no longer needed."""
-        self.picture, self.faces = None, []
-        try:
-            if output is not None and self.result.error is None:
-                output.write(self)
-        except ElsfaceError as error:
-            self.fail(error)
+def _finish(task: Task, output: Output | None) -> None:
+    """Writes the images, if there is a folder for them, and lets go of what is no longer needed."""
+    task.picture, task.faces = None, []
+    try:
+        if output is not None and task.result.error is None:
+            output.write(task)
+    except ElsfaceError as error:
+        task.fail(error)
 
 
 class _Work:
@@ -212,7 +159,7 @@ class _Work:
     def __init__(self, model: nn.Module, lr: bool, paste: bool, size: int | None, batch_size: int) -> None:
         self.model, self.lr, self.paste, self.size, self.batch_size = model, lr, paste, size, batch_size
 
-    def read(self, tasks: list[_Task]) -> None:
+    def read(self, tasks: list[Task]) -> None:
         """Reads pictures and makes LR faces of them; a task that fails keeps its error."""
         for task in tasks:
             try:
@@ -220,7 +167,7 @@ class _Work:
             except ElsfaceError as error:
                 task.fail(error)
 
-    def read_one(self, task: _Task) -> None:
+    def read_one(self, task: Task) -> None:
         """Makes LR faces of a picture."""
         if isinstance(task.picture, ElsfaceError):
             raise task.picture
@@ -257,11 +204,11 @@ class _Work:
         scale = self.model.config.scale
         return crop_face(sr, place.scaled(scale), scale * round(place.side))
 
-    def restore(self, tasks: list[_Task]) -> None:
+    def restore(self, tasks: list[Task]) -> None:
         """Fills the results. Where the tasks together are too much for the memory, each half of them may not be."""
         tasks = [task for task in tasks if task.faces]
         try:
-            images = iter(_super_resolve([face for task in tasks for face in task.faces], self.model, self.batch_size))
+            images = iter(super_resolve([face for task in tasks for face in task.faces], self.model, self.batch_size))
             for task in tasks:
                 task.result.images = [next(images) for _ in task.faces]
                 if not self.lr:
@@ -294,24 +241,7 @@ def _faces_in(image: Tensor, name: str) -> list[Box]:
     return boxes
 
 
-@torch.no_grad()
-def _super_resolve(faces: list[Tensor], model: nn.Module, batch_size: int) -> list[Tensor]:
-    """(3, h, w) each, of any sizes -> (3, scale h, scale w) each, in [0, 1], on the CPU. Equal sizes share a batch."""
-    device = next(model.parameters(), torch.empty(0)).device  # an exported network has none, and runs on the CPU
-    sizes: dict[torch.Size, list[int]] = defaultdict(list)
-    for index, face in enumerate(faces):
-        sizes[face.shape].append(index)
-    restored: dict[int, Tensor] = {}
-    for (_, height, width), indices in sizes.items():
-        step = max(1, min(batch_size, BATCH_PIXELS // (height * width)))
-        for start in range(0, len(indices), step):
-            batch = indices[start : start + step]
-            sr = model(torch.stack([faces[index] for index in batch]).to(device)).clamp(0, 1).cpu()
-            restored.update(zip(batch, sr, strict=True))
-    return [restored[index] for index in range(len(faces))]
-
-
-def _pasted(task: _Task, scale: int) -> Tensor:
+def _pasted(task: Task, scale: int) -> Tensor:
     """The enlarged photograph with its restored faces: (3, h, w) -> (3, factor h, factor w), factor at most scale."""
     pixels = task.picture[0].numel()  # type: ignore[index]
     factor = max([1] + [n for n in range(1, scale + 1) if n * n * pixels <= PASTED_PIXELS])
@@ -319,52 +249,3 @@ def _pasted(task: _Task, scale: int) -> Tensor:
     for box, face in zip(task.result.boxes, task.result.images, strict=True):
         paste_face(photograph, face, box.scaled(factor))
     return photograph
-
-
-class _Output:
-    """The folder that results go to, each under a name of its own.
-
-    Raises:
-        ElsfaceError: the folder cannot be made or written to.
-    """
-
-    def __init__(self, folder: str | os.PathLike[str], tasks: list[_Task]) -> None:
-        self.folder = Path(folder)
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            tempfile.TemporaryFile(dir=self.folder).close()
-        except OSError as error:
-            raise ElsfaceError(f"cannot write into {folder}: {error.strerror}. Choose another folder.") from error
-        self.taken: dict[str, int] = {}
-        # Not Path.resolve, which raises for links in a circle.
-        self.originals = {os.path.realpath(task.picture) for task in tasks if isinstance(task.picture, Path)}
-        for task in tasks:
-            stem = task.picture.stem if isinstance(task.picture, Path) else task.result.source.replace(" ", "-")
-            task.name = self.free(stem)
-
-    def free(self, name: str) -> str:
-        """The name, or name-2, name-3, ... if it is taken; some file systems hold A and a for the same."""
-        key = name.casefold()
-        number = self.taken[key] = self.taken.get(key, 0) + 1
-        return name if number == 1 else self.free(f"{name}-{number}")
-
-    def keep(self, task: _Task) -> bool:
-        """Whether an earlier call has done this task, which is noted."""
-        path = self.folder / f"{task.name}.png"
-        if isinstance(task.picture, ElsfaceError) or os.path.realpath(path) in self.originals or not path.is_file():
-            return False
-        task.picture, task.result.kept, task.result.files = None, True, [path]
-        return True
-
-    def write(self, task: _Task) -> None:
-        """Writes the images of a task as name.png, name-face2.png, ..."""
-        count = len(task.result.images)
-        names = [task.name, *(self.free(f"{task.name}-face{number}") for number in range(2, count + 1))]
-        paths = [self.folder / f"{name}.png" for name in names[:count]]
-        for path in paths:
-            if os.path.realpath(path) in self.originals:
-                raise ElsfaceError(f"{path} is itself an input and would be lost: choose another output folder.")
-        # The first comes last: where it is, all of them are, and `keep` need not look for more.
-        for image, path in reversed(list(zip(task.result.images, paths, strict=True))):
-            write_png(image, path)
-        task.result.files, task.result.images = paths, []

@@ -10,9 +10,9 @@ from typing import Any, Literal, Self
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ..config import Config
 from .blocks import conv
 from .cnn import CNNStream
-from .config import Config
 from .hfeb import HFEB
 from .reference import to_lite_state_dict
 from .style import FeaturePreparation, StyleMode

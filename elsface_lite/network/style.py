@@ -32,11 +32,11 @@ class LatentStyleEncoder(nn.Module):
             first = conv(channels, channels, stride=2) if level else conv(3, channels)
             layers += [first, nn.LeakyReLU(0.2), conv(channels, channels), nn.LeakyReLU(0.2)]
         self.body = nn.Sequential(*layers, conv(channels, channels), nn.LeakyReLU(0.2))
+        self.pool: nn.Module = nn.AdaptiveAvgPool2d(4)
         self.to_styles = nn.Linear(16 * channels, streams * channels)
 
     def forward(self, lr: Tensor) -> Tensor:
-        x = F.adaptive_avg_pool2d(self.body(lr), 4)
-        x = self.to_styles(rearrange(x, "b c h w -> b (c h w)"))
+        x = self.to_styles(rearrange(self.pool(self.body(lr)), "b c h w -> b (c h w)"))
         return rearrange(x, "b (s c) -> b s c", s=self.streams)
 
 

@@ -13,17 +13,17 @@ from safetensors import SafetensorError
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
-from .errors import ElsfaceError
-from .files import whole_file
-from .model import ELSFace, ELSFaceConfig
+from ..errors import ElsfaceError
+from ..files import whole_file
+from .elsface import ELSFace, ELSFaceConfig
 
-FOLDER = Path(__file__).parent / "weights"
+WEIGHTS = Path(__file__).parent.parent / "weights"
 FORMAT = 1
 
 
 def pretrained_names() -> list[str]:
     """The weights that come with the package: each has a card there, which is the only list of them."""
-    return sorted(card.stem for card in FOLDER.glob("*.json"))
+    return sorted(card.stem for card in WEIGHTS.glob("*.json"))
 
 
 def load_pretrained(name: str | os.PathLike[str]) -> ELSFace:
@@ -57,7 +57,7 @@ def load_pretrained(name: str | os.PathLike[str]) -> ELSFace:
 
 def _find(name: str | os.PathLike[str]) -> Path:
     if str(name) in pretrained_names():
-        return FOLDER / f"{name}.safetensors"
+        return WEIGHTS / f"{name}.safetensors"
     path = Path(name)
     if path.suffix != ".safetensors":
         known = ", ".join(pretrained_names()) or "none is installed"

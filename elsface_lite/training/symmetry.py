@@ -12,8 +12,8 @@ import itertools
 import torch
 from torch import Tensor, nn
 
-from .errors import ElsfaceError
-from .model import ELSFace
+from ..errors import ElsfaceError
+from ..network.elsface import ELSFace
 
 
 def swapped(count: int, groups: int = 1) -> Tensor:

@@ -20,9 +20,9 @@ import pytest
 from conftest import ROOT
 from ipywidgets import VBox
 
-from elsface_lite import widgets
-from elsface_lite.images import write_png
-from elsface_lite.sources import portraits
+from elsface_lite.course import widgets
+from elsface_lite.data.images import write_png
+from elsface_lite.data.sources import portraits
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="no browser test: pip install playwright")
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("[0-9][0-9]_*.ipynb"))

@@ -4,9 +4,9 @@ import re
 
 import pytest
 import torch
-from test_notebooks import chapters, code_cells, source, tags
+from chapters import chapters, code_cells, source, tags
 
-from elsface_lite.exercises import expects
+from elsface_lite.course.exercises import expects
 
 
 def broken(x):

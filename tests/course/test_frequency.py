@@ -6,9 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from elsface_lite.degradation import downscale, upscale
-from elsface_lite.errors import ElsfaceError
-from elsface_lite.frequency import (
+from elsface_lite.course.frequency import (
     band_energy,
     band_psnr,
     high_pass,
@@ -17,7 +15,9 @@ from elsface_lite.frequency import (
     radial_profile,
     spectrum,
 )
-from elsface_lite.sources import portraits
+from elsface_lite.data.degradation import downscale, upscale
+from elsface_lite.data.sources import portraits
+from elsface_lite.errors import ElsfaceError
 
 ALL = (0, 1 / 32, 1 / 16, 1 / 8, 1 / 4, 1)
 
@@ -150,7 +150,7 @@ def test_gradients_flow(face):
 
 
 def test_the_explorer_follows_its_slider(face):
-    widgets = pytest.importorskip("elsface_lite.widgets")
+    widgets = pytest.importorskip("elsface_lite.course.widgets")
     explorer = widgets.frequency_explorer(face)
     slider, picture = explorer.controls["cutoff"], explorer.picture
     before = picture.value

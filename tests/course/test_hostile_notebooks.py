@@ -11,8 +11,8 @@ import sys
 from pathlib import Path
 
 import pytest
+from chapters import NOTEBOOKS, code_cells, source
 from conftest import ROOT
-from test_notebooks import NOTEBOOKS, code_cells, source
 
 pytestmark = pytest.mark.skipif(
     sys.platform != "linux", reason="folders are closed, and the network is cut, as on Linux"

@@ -3,44 +3,15 @@
 import ast
 import json
 import re
-from functools import cache
 from pathlib import Path
 
 import pytest
+from chapters import BUILT, NOTEBOOKS, cells, chapters, code_cells, source, tags
 from conftest import ROOT
 
-NOTEBOOKS = sorted((ROOT / "notebooks").glob("[0-9][0-9]_*.ipynb"))
-# Which files of the module a chapter builds, every definition of them. The others import only.
-BUILT = {
-    "01": {"degradation", "data", "frequency"},
-    "02": {"style"},
-    "03": {"cnn"},
-    "04": {"transformer", "hfeb"},
-    "05": {"losses"},
-    "06": {"model", "optim", "train"},
-    "07": {"metrics"},
-}
 # What a chapter needs of a later one: the trainer validates by PSNR and SSIM, whose conventions chapter 07 opens.
-NEEDED_EARLY = {"06": {"metrics"}}
+NEEDED_EARLY = {"06": {"metrics.image"}}
 DEFINITIONS = (ast.FunctionDef, ast.ClassDef, ast.Assign, ast.AnnAssign)
-chapters = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
-
-
-@cache
-def cells(path: Path) -> list[dict]:
-    return json.loads(path.read_text(encoding="utf-8"))["cells"]
-
-
-def source(cell: dict) -> str:
-    return "".join(cell["source"])
-
-
-def code_cells(path: Path) -> list[dict]:
-    return [cell for cell in cells(path) if cell["cell_type"] == "code"]
-
-
-def tags(cell: dict) -> list[str]:
-    return cell["metadata"].get("tags", [])
 
 
 class Bare(ast.NodeTransformer):
@@ -133,7 +104,7 @@ def test_saved_cells_equal_the_module(path):
     built = BUILT.get(path.stem[:2], set())
     assert files.keys() >= built, f"no save: cell for {built - files.keys()}"
     for file, cells_ in files.items():
-        module = definitions((ROOT / "elsface_lite" / f"{file}.py").read_text(encoding="utf-8"))
+        module = definitions((ROOT / "elsface_lite" / f"{file.replace('.', '/')}.py").read_text(encoding="utf-8"))
         for name, versions in cells_.items():
             assert len(versions) == 1, f"{name} is saved in {len(versions)} versions"
             assert name in module, f"{name} is saved, but is not in {file}.py"
@@ -205,8 +176,17 @@ def test_chapter_imports_nothing_of_later_chapters(path):
     later = {file for chapter, files in BUILT.items() if chapter > number for file in files}
     later -= NEEDED_EARLY.get(number, set())
     for cell in code_cells(path):
-        imported = re.findall(r"from elsface_lite\.(\w+)|import elsface_lite\.(\w+)", source(cell))
-        assert not {a or b for a, b in imported} & later
+        for module, names in re.findall(r"^from (elsface_lite[\w.]*) import (.*)", source(cell), re.MULTILINE):
+            imported = {home(module, name) for name in re.findall(r"(\w+)(?: as \w+)?", names)}
+            assert not imported & later, f"from {module} import {names}"
+
+
+def home(module: str, name: str) -> str:
+    """The file of the package that a name comes from: `from elsface_lite import psnr` is from metrics.image."""
+    stub = (ROOT / "elsface_lite" / "__init__.pyi").read_text(encoding="utf-8")
+    room = module.removeprefix("elsface_lite").removeprefix(".")
+    found = re.search(rf"^from \.({room}\.?[\w.]*) import {name} as", stub, re.MULTILINE)
+    return found[1] if found else room
 
 
 def test_one_setup_cell():

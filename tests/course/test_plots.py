@@ -9,8 +9,8 @@ import pytest
 import torch
 from PIL import Image
 
-from elsface_lite.plots import faces_html, figure_html, smallest
-from elsface_lite.sources import portraits
+from elsface_lite.course.plots import faces_html, figure_html, smallest
+from elsface_lite.data.sources import portraits
 
 
 @pytest.fixture(scope="module")

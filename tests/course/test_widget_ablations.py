@@ -7,12 +7,12 @@ import time
 import pytest
 import torch
 
-from elsface_lite.degradation import downscale, upscale
+from elsface_lite.course.frequency import low_pass, radial_profile
+from elsface_lite.course.widgets import ablation_explorer
+from elsface_lite.data.degradation import downscale, upscale
+from elsface_lite.data.sources import portraits
 from elsface_lite.errors import ElsfaceError
-from elsface_lite.frequency import low_pass, radial_profile
-from elsface_lite.metrics import psnr
-from elsface_lite.sources import portraits
-from elsface_lite.widgets import ablation_explorer
+from elsface_lite.metrics.image import psnr
 
 MEANS = {"all parts": {"PSNR": 28.189, "LPIPS": 0.14674}, "bicubic": {"PSNR": 25.579}}
 

@@ -5,14 +5,14 @@ import time
 import pytest
 import torch
 
-from elsface_lite.degradation import downscale, quantize
+from elsface_lite.course.frequency import band_psnr
+from elsface_lite.course.widgets import attention_explorer, hfeb_explorer
+from elsface_lite.course.widgets.attention import BANDS
+from elsface_lite.data.degradation import downscale, quantize
+from elsface_lite.data.sources import portraits
 from elsface_lite.errors import ElsfaceError
-from elsface_lite.frequency import band_psnr
-from elsface_lite.model import ELSFace, ELSFaceConfig
-from elsface_lite.sources import portraits
-from elsface_lite.transformer import WindowAttention
-from elsface_lite.widgets import attention_explorer, hfeb_explorer
-from elsface_lite.widgets.attention import BANDS
+from elsface_lite.network.elsface import ELSFace, ELSFaceConfig
+from elsface_lite.network.transformer import WindowAttention
 
 
 @pytest.fixture(scope="module")

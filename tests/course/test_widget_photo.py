@@ -12,10 +12,10 @@ from PIL import Image
 from torch import Tensor
 
 from elsface_lite import ELSFace, ELSFaceConfig, ElsfaceError, downscale, find_faces, quantize, restore, upscale
-from elsface_lite.faces import cut_around
-from elsface_lite.sources import portraits
-from elsface_lite.widgets import photo_restorer
-from elsface_lite.widgets.photo import LARGEST
+from elsface_lite.course.widgets import photo_restorer
+from elsface_lite.course.widgets.photo import LARGEST
+from elsface_lite.data.sources import portraits
+from elsface_lite.inference.faces import cut_around
 
 
 @pytest.fixture(scope="module")

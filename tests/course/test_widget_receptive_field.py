@@ -5,10 +5,10 @@ import time
 import pytest
 import torch
 
+from elsface_lite.course.widgets import receptive_field_explorer
+from elsface_lite.data.sources import portraits
 from elsface_lite.errors import ElsfaceError
-from elsface_lite.model import ELSFace, ELSFaceConfig
-from elsface_lite.sources import portraits
-from elsface_lite.widgets import receptive_field_explorer
+from elsface_lite.network.elsface import ELSFace, ELSFaceConfig
 
 
 def network(**changes) -> ELSFace:

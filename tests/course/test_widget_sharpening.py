@@ -8,10 +8,10 @@ import time
 import pytest
 import torch
 
+from elsface_lite.course.widgets import sharpening_explorer
+from elsface_lite.data.sources import portraits
 from elsface_lite.errors import ElsfaceError
-from elsface_lite.losses import gaussian_blur, gaussian_kernel, unsharp_mask
-from elsface_lite.sources import portraits
-from elsface_lite.widgets import sharpening_explorer
+from elsface_lite.training.losses import gaussian_blur, gaussian_kernel, unsharp_mask
 
 
 @pytest.fixture(scope="module")

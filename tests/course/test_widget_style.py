@@ -5,11 +5,11 @@ import time
 import pytest
 import torch
 
-from elsface_lite.degradation import downscale
+from elsface_lite.course.widgets import style_mixer
+from elsface_lite.data.degradation import downscale
+from elsface_lite.data.sources import portraits
 from elsface_lite.errors import ElsfaceError
-from elsface_lite.model import ELSFace, ELSFaceConfig
-from elsface_lite.sources import portraits
-from elsface_lite.widgets import style_mixer
+from elsface_lite.network.elsface import ELSFace, ELSFaceConfig
 
 
 def small(**changes) -> ELSFace:
@@ -104,7 +104,7 @@ def test_the_hook_goes_even_when_the_network_fails(faces):
 def test_a_style_of_zero_draws_the_weight_that_it_means(faces, style, weight, monkeypatch):
     drawn = []
     panel = style_mixer(small(style=style), faces)
-    monkeypatch.setattr("elsface_lite.widgets.style._bars_html", lambda *bars: drawn.append(bars[2]) or "")
+    monkeypatch.setattr("elsface_lite.course.widgets.style._bars_html", lambda *bars: drawn.append(bars[2]) or "")
     panel.controls["donor"].value = "zero"
     assert [bars.tolist() for bars in drawn] == [pytest.approx([weight] * 16, abs=1e-6)] * 2
 

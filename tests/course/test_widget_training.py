@@ -9,10 +9,10 @@ import pytest
 import torch
 from torchvision.utils import make_grid
 
+from elsface_lite.course.widgets import progress_slider, training_curves
+from elsface_lite.data.images import write_png
 from elsface_lite.errors import ElsfaceError
-from elsface_lite.images import write_png
-from elsface_lite.weights import FOLDER
-from elsface_lite.widgets import progress_slider, training_curves
+from elsface_lite.network.weights import WEIGHTS
 
 PANELS = ("loss", "PSNR of validation faces, dB", "learning rate")
 
@@ -85,7 +85,7 @@ def test_odd_values_are_drawn_or_left_out():
     assert all(title in drawing(single) for title in PANELS)
 
 
-@pytest.mark.parametrize("log", sorted(FOLDER.glob("*.csv")), ids=lambda path: path.stem)
+@pytest.mark.parametrize("log", sorted(WEIGHTS.glob("*.csv")), ids=lambda path: path.stem)
 def test_the_logs_of_the_shipped_weights_are_drawn_quickly(log):
     curves = training_curves(log)
     assert len(curves.records) > 50 and any("psnr" in record for record in curves.records)

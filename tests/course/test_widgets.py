@@ -8,11 +8,11 @@ import pytest
 import torch
 from PIL import Image
 
-from elsface_lite.degradation import downscale, upscale
+from elsface_lite.course.widgets import degradation_explorer, uploaded_face, uploads
+from elsface_lite.data.degradation import downscale, upscale
+from elsface_lite.data.sources import portraits
 from elsface_lite.errors import ElsfaceError
-from elsface_lite.model import ELSFace, ELSFaceConfig
-from elsface_lite.sources import portraits
-from elsface_lite.widgets import degradation_explorer, uploaded_face, uploads
+from elsface_lite.network.elsface import ELSFace, ELSFaceConfig
 
 
 @pytest.fixture(scope="module")

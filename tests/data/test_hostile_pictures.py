@@ -19,15 +19,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from conftest import ROOT
 from fuzz_images import SLOWEST, broken, seeds
 from PIL import Image
 
-from elsface_lite import ELSFace, ELSFaceConfig, ElsfaceError, images, read_image, restore, write_png
-from elsface_lite.cli import main
-from elsface_lite.data import load_face
-from elsface_lite.evaluate import FolderPairs
-from elsface_lite.runs import decode_faces
-from elsface_lite.sources import celeba, faces_in, people_of, portraits
+from elsface_lite import ELSFace, ELSFaceConfig, ElsfaceError, read_image, restore, write_png
+from elsface_lite.cli.main import main
+from elsface_lite.data import images
+from elsface_lite.data.pairs import load_face
+from elsface_lite.data.sources import celeba, faces_in, people_of, portraits
+from elsface_lite.metrics.pairs import FolderPairs
+from elsface_lite.training.faces import decode_faces, read_faces
 
 TINY = {"channels": 8, "heads": 2, "hfebs": 1, "hfeb_blocks": 1, "out_channels": 4}
 GOOD = 12
@@ -108,7 +110,7 @@ print(json.dumps({"outcomes": outcomes, "slowest": slowest, "small": small, "lar
 @pytest.mark.skipif(sys.platform == "win32", reason="memory is measured by getrusage")
 def test_three_thousand_pictures_are_read_or_refused(tmp_path):
     """In a process of its own, whose memory is measured."""
-    paths = os.pathsep.join([str(Path(__file__).parent), str(Path(__file__).parent.parent)])
+    paths = os.pathsep.join(map(str, [Path(__file__).parent, ROOT / "tests", ROOT]))
     done = subprocess.run(
         [sys.executable, "-c", CHILD, str(tmp_path), "3000"],
         capture_output=True, text=True, timeout=1800, env=os.environ | {"PYTHONPATH": paths},
@@ -195,16 +197,16 @@ def test_decode_faces_skips_a_few_and_refuses_many(tmp_path, capsys):
     bad = [tmp_path / name for name in odd()]
     for path in bad:
         path.write_bytes(odd()[path.name])
-    few, second, many = (tmp_path / f"{name}.npy" for name in ("few", "second", "many"))
+    few, second, many = (tmp_path / f"{name}.faces" for name in ("few", "second", "many"))
     decode_faces({few: [bad[0], *good, bad[2]], second: [*good[:10], bad[6]]})  # 1 of 11, but 3 of 313
-    faces = np.load(few)
-    assert len(faces) == 300 and len(np.load(second)) == 10 and capsys.readouterr().err.count("skipped: ") == 3
+    faces = read_faces(few)
+    assert len(faces) == 300 and len(read_faces(second)) == 10 and capsys.readouterr().err.count("skipped: ") == 3
     assert faces[:, 0, 0, 0].tolist() == [round(255 * round(255 * number / 300) / 255) for number in range(300)]
     with pytest.raises(ElsfaceError, match=r"of \d+ pictures cannot be read"):
         decode_faces({many: [*good, *bad]})
-    with pytest.raises(ElsfaceError, match=r"none of the 1 pictures for many.npy"):
+    with pytest.raises(ElsfaceError, match=r"none of the 1 pictures for many.faces"):
         decode_faces({second: good, many: bad[:1]})
-    assert not many.exists() and len(np.load(second)) == 10 and not list(tmp_path.glob("*.part*"))
+    assert not many.exists() and len(read_faces(second)) == 10 and not list(tmp_path.glob("*.part*"))
 
 
 def truncate(path: Path) -> None:

@@ -3,7 +3,6 @@
 import io
 import os
 import struct
-import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,9 +10,10 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from png import png_bytes
 
 from elsface_lite import ElsfaceError, read_image, write_png
-from elsface_lite.images import MAX_PIXELS, SUFFIXES, find_images
+from elsface_lite.data.images import MAX_PIXELS, SUFFIXES, find_images
 
 RGB = np.random.default_rng(0).integers(0, 256, (24, 20, 3), dtype=np.uint8)
 SMOOTH = np.stack([*np.meshgrid(np.linspace(0, 255, 40), np.linspace(0, 255, 48)), np.full((48, 40), 90.0)], -1)
@@ -40,16 +40,6 @@ def pixels(path: Path) -> np.ndarray:
     assert image.is_contiguous()
     assert 0 <= image.min() <= image.max() <= 1
     return (255 * image).round().byte().permute(1, 2, 0).numpy()
-
-
-def png_bytes(width: int, height: int, depth: int, color: int, data: bytes) -> bytes:
-    """A PNG made by hand, for what Pillow cannot write."""
-
-    def chunk(kind: bytes, body: bytes) -> bytes:
-        return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
-
-    header = struct.pack(">IIBBBBB", width, height, depth, color, 0, 0, 0)
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(data)) + chunk(b"IEND", b"")
 
 
 @pytest.mark.parametrize("suffix", ["png", "tiff", "bmp", "ppm", "webp", "gif"])

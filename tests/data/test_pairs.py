@@ -11,9 +11,9 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from elsface_lite import data
-from elsface_lite.data import FacePairs, center_crop, load_face, load_faces, split_by_person
-from elsface_lite.degradation import downscale, quantize, upscale
+from elsface_lite.data import pairs as module
+from elsface_lite.data.degradation import downscale, quantize, upscale
+from elsface_lite.data.pairs import FacePairs, center_crop, load_face, load_faces, split_by_person
 from elsface_lite.errors import ElsfaceError
 
 
@@ -134,7 +134,9 @@ def test_pairs_decode_once(tmp_path, monkeypatch):
     paths = [save(tmp_path, f"{i}.png", np.full((8, 8, 3), i, np.uint8)) for i in range(3)]
     pairs = FacePairs(paths, 2, size=8)
     read = []
-    monkeypatch.setattr(data, "read_image", lambda path, original=data.read_image: read.append(path) or original(path))
+    monkeypatch.setattr(
+        module, "read_image", lambda path, original=module.read_image: read.append(path) or original(path)
+    )
     assert [round(255 * pairs[i][1].mean().item()) for i in (0, 1, 0, 1, 0)] == [0, 1, 0, 1, 0]
     assert read == paths[:2]
     assert pairs.kept[0].dtype == torch.uint8
@@ -142,7 +144,7 @@ def test_pairs_decode_once(tmp_path, monkeypatch):
 
 def test_pairs_keep_no_more_than_their_memory(tmp_path, monkeypatch):
     paths = [save(tmp_path, f"{i}.png", np.full((8, 8, 3), i, np.uint8)) for i in range(4)]
-    monkeypatch.setattr(data, "KEPT_BYTES", 2 * 3 * 8 * 8)
+    monkeypatch.setattr(module, "KEPT_BYTES", 2 * 3 * 8 * 8)
     pairs = FacePairs(paths, 2, size=8)
     assert [round(255 * pairs[i][1].mean().item()) for i in (3, 2, 1, 0, 3)] == [3, 2, 1, 0, 3]
     assert sorted(pairs.kept) == [2, 3]

@@ -16,10 +16,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from elsface_lite import sources
-from elsface_lite.data import load_faces
+from elsface_lite.data import sources
+from elsface_lite.data.pairs import load_faces
+from elsface_lite.data.sources import celeba, download, download_celeba, faces_in, orl_faces, people_of, portraits
 from elsface_lite.errors import ElsfaceError
-from elsface_lite.sources import celeba, download, download_celeba, faces_in, orl_faces, people_of, portraits
 
 
 def jpeg(value: int) -> bytes:

@@ -6,11 +6,11 @@ import pytest
 import torch
 
 from elsface_lite import ElsfaceError, downscale, load_pretrained, quantize, read_image, restore, write_png
-from elsface_lite.cli import main
-from elsface_lite.export import OnnxModel, calibration_faces, export_int8, export_onnx, exported_name
-from elsface_lite.metrics import psnr
-from elsface_lite.model import ELSFace, ELSFaceConfig
-from elsface_lite.sources import portraits
+from elsface_lite.cli.main import main
+from elsface_lite.data.sources import portraits
+from elsface_lite.inference.export import OnnxModel, calibration_faces, export_int8, export_onnx, exported_name
+from elsface_lite.metrics.image import psnr
+from elsface_lite.network.elsface import ELSFace, ELSFaceConfig
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +70,7 @@ def test_restore_by_onnx(folder, tmp_path, monkeypatch, capsys):
 
 
 def test_a_wrong_result_is_not_written(folder, tmp_path, monkeypatch):
-    monkeypatch.setattr("elsface_lite.export._difference", lambda *_: 0.01)
+    monkeypatch.setattr("elsface_lite.inference.export._difference", lambda *_: 0.01)
     with pytest.raises(ElsfaceError, match="nothing was written"):
         export_onnx(ELSFace(ELSFaceConfig.lite(channels=8, heads=2, hfebs=1)), tmp_path / "wrong.onnx")
     assert list(tmp_path.iterdir()) == []

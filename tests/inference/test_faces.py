@@ -10,11 +10,12 @@ from conftest import shared
 from PIL import Image
 from torch import Tensor
 
-from elsface_lite import Box, ElsfaceError, crop_face, downscale, faces, find_faces, paste_face, read_image, upscale
-from elsface_lite.detector import detect, stages
-from elsface_lite.faces import cut_around
-from elsface_lite.metric_weights import WeightsMissing
-from elsface_lite.sources import portraits
+from elsface_lite import Box, ElsfaceError, crop_face, downscale, find_faces, paste_face, read_image, upscale
+from elsface_lite.data.sources import portraits
+from elsface_lite.inference import faces
+from elsface_lite.inference.detector import detect, stages
+from elsface_lite.inference.faces import cut_around
+from elsface_lite.packages import WeightsMissing
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +30,7 @@ def without_mtcnn(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         raise WeightsMissing(f"{name} is not installed")
 
     stages.cache_clear()
-    monkeypatch.setattr("elsface_lite.detector.find_file", missing)
+    monkeypatch.setattr("elsface_lite.inference.detector.find_file", missing)
     yield
     stages.cache_clear()
 
@@ -104,7 +105,7 @@ def test_a_damaged_detector_is_said_and_not_passed_over(photo: Tensor, monkeypat
         raise ElsfaceError(f"{name} is not the published file")
 
     stages.cache_clear()
-    monkeypatch.setattr("elsface_lite.detector.find_file", damaged)
+    monkeypatch.setattr("elsface_lite.inference.detector.find_file", damaged)
     with pytest.raises(ElsfaceError, match="not the published file"):
         find_faces(photo)
 

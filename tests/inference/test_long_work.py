@@ -13,11 +13,13 @@ from pathlib import Path
 import pytest
 import torch
 from forked import Program, parts
-from test_train import TINY, faces  # noqa: F401 (a fixture)
+from tiny import TINY
 
 from elsface_lite import ELSFace, ELSFaceConfig, load_pretrained, restore, save_pretrained, write_png
 from elsface_lite.errors import ElsfaceError
-from elsface_lite.runs import Run, RunConfig
+from elsface_lite.inference import output
+from elsface_lite.training.run import Run
+from elsface_lite.training.run_config import RunConfig
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="processes are forked, and looked at, as on Linux")
 FACES = 10_000
@@ -93,11 +95,11 @@ def test_what_was_interrupted_goes_on_with_what_is_missing(tmp_path, weights):
 
 def test_a_photograph_of_many_faces_counts_as_done_only_when_all_are(tmp_path, monkeypatch):
     """Its first picture, which is what a second call looks for, is written last."""
-    from elsface_lite.sources import portraits
+    from elsface_lite.data.sources import portraits
 
     photo = portraits()["astronaut"][:, ::4, ::4]
     write_png(torch.cat([photo, photo.flip(2)], 2), tmp_path / "in" / "group.png")
-    model, out, module = load_pretrained("lite-x4"), tmp_path / "out", sys.modules["elsface_lite.restore"]
+    model, out, module = load_pretrained("lite-x4"), tmp_path / "out", output
     order = []
     monkeypatch.setattr(module, "write_png", lambda image, path: (order.append(path.name), write_png(image, path)))
     (first,) = restore(tmp_path / "in", weights=model, out=out, resume=True)
@@ -110,7 +112,7 @@ def test_a_photograph_of_many_faces_counts_as_done_only_when_all_are(tmp_path, m
         restore(tmp_path / "in", weights=model, resume=True)
 
 
-def commands(folder: Path, faces: Path, weights: str) -> dict[str, tuple[list, float]]:  # noqa: F811
+def commands(folder: Path, faces: Path, weights: str) -> dict[str, tuple[list, float]]:
     """A command line of each kind, and how long it goes on at least, about."""
     run, runs = folder / "run", [f'data.faces="{faces.as_posix()}"', *TINY, "train.epochs=200"]
     if not run.exists():
@@ -125,7 +127,7 @@ def commands(folder: Path, faces: Path, weights: str) -> dict[str, tuple[list, f
 
 
 @pytest.mark.parametrize("command", ["restore", "evaluate", "train", "demo", "export"])
-def test_ctrl_c_is_clean(command, faces, weights, tmp_path):  # noqa: F811
+def test_ctrl_c_is_clean(command, faces, weights, tmp_path):
     """At four random moments, once the package is imported: one line, exit code 130, no file by halves."""
     if command == "export":
         pytest.importorskip("onnxscript", reason='ONNX is not installed: pip install "elsface-lite[onnx]"')

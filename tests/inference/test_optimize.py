@@ -1,16 +1,15 @@
 """A network for inference only: the same faces within the stated bounds, and the original untouched."""
 
 import copy
-import sys
 
 import pytest
 import torch
 
 from elsface_lite import ELSFace, ELSFaceConfig, ElsfaceError, downscale, load_pretrained, quantize, save_pretrained
-from elsface_lite.data import load_faces
-from elsface_lite.metrics import psnr
-from elsface_lite.optimize import optimize, recompute
-from elsface_lite.sources import orl_faces
+from elsface_lite.data.pairs import load_faces
+from elsface_lite.data.sources import orl_faces
+from elsface_lite.inference.optimize import optimize, recompute
+from elsface_lite.metrics.image import psnr
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +34,7 @@ def test_float32_is_equal(config, hr):
 
 @pytest.mark.parametrize(("cache", "parts"), [(2**30, [7]), (3 * 8 * 16 * 16 * 4, [3, 3, 1]), (1, [1] * 7)])
 def test_a_batch_is_computed_in_parts_that_stay_in_the_cache(monkeypatch, cache, parts):
-    monkeypatch.setattr(sys.modules["elsface_lite.optimize"], "CACHE", cache)  # the name is also a function's
+    monkeypatch.setattr("elsface_lite.inference.optimize.CACHE", cache)
     torch.manual_seed(0)
     model = ELSFace(ELSFaceConfig.lite(channels=8, heads=2, hfeb_blocks=1)).eval()
     fast, lr, seen = optimize(model), torch.rand(7, 3, 16, 16), []

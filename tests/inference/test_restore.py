@@ -1,6 +1,5 @@
 """From inputs of every kind to restored faces: names, batches, pasting, and one bad file among good ones."""
 
-import sys
 import time
 import weakref
 from collections.abc import Iterator
@@ -27,11 +26,11 @@ from elsface_lite import (
     upscale,
     write_png,
 )
-from elsface_lite.faces import _to_box, cut_around
-from elsface_lite.metrics import psnr
-from elsface_lite.sources import portraits
+from elsface_lite.data.sources import portraits
+from elsface_lite.inference import restore as module
+from elsface_lite.inference.faces import _to_box, cut_around
+from elsface_lite.metrics.image import psnr
 
-module = sys.modules["elsface_lite.restore"]  # elsface_lite.restore itself is the function
 TINY = {"channels": 8, "heads": 2, "hfebs": 1, "hfeb_blocks": 1, "out_channels": 4}
 
 

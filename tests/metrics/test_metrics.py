@@ -15,27 +15,15 @@ from skimage.data import astronaut
 from skimage.metrics import structural_similarity
 from torch import Tensor, nn
 
-from elsface_lite import metric_weights
+from elsface_lite import packages
+from elsface_lite.data.images import read_image
 from elsface_lite.errors import ElsfaceError
-from elsface_lite.images import read_image
-from elsface_lite.metric_weights import FILES, ArraysOnly, WeightsMissing, find_file, lpips_network, packaged_trunk
-from elsface_lite.metrics import (
-    IMAGE_METRICS,
-    Evaluator,
-    bootstrap_interval,
-    embed,
-    fid,
-    frechet_distance,
-    identity,
-    inception_features,
-    kernel_distance,
-    kid,
-    lpips,
-    luma,
-    mae,
-    psnr,
-    ssim,
-)
+from elsface_lite.metrics import networks
+from elsface_lite.metrics.evaluator import IMAGE_METRICS, Evaluator, bootstrap_interval
+from elsface_lite.metrics.image import embed, identity, lpips, luma, mae, psnr, ssim
+from elsface_lite.metrics.networks import ArraysOnly, lpips_network, packaged_trunk
+from elsface_lite.metrics.sets import fid, frechet_distance, inception_features, kernel_distance, kid
+from elsface_lite.packages import FILES, WeightsMissing, find_file
 
 CPU = torch.device("cpu")
 PIXEL_METRICS = [name for name in IMAGE_METRICS if name.startswith(("psnr", "ssim", "mae"))]
@@ -389,10 +377,10 @@ def no_network(*arguments: object, **options: object) -> None:
 )
 def test_missing_weights_say_how_to_get_them(measure, words, monkeypatch):
     """Neither a package nor a network connection: an error, never a score from random weights."""
-    for loader in (lpips_network, metric_weights.inception_network, metric_weights.identity_network):
+    for loader in (lpips_network, networks.inception_network, networks.identity_network):
         loader.cache_clear()
-    monkeypatch.setattr(metric_weights.importlib.util, "find_spec", lambda name: None)
-    monkeypatch.setattr(metric_weights, "downloaded_trunk", no_network)
+    monkeypatch.setattr(packages.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(networks, "downloaded_trunk", no_network)
     sr, hr = batch()
     with pytest.raises(WeightsMissing, match=words) as error:
         measure(sr, hr)
@@ -406,18 +394,18 @@ def test_trunk_may_come_from_torchvisions_download(monkeypatch):
     state = packaged_trunk("alex")
     published = {f"features.{key}": value for key, value in state.items()} | {"classifier.1.bias": torch.zeros(1)}
     monkeypatch.setattr(AlexNet_Weights, "get_state_dict", lambda self, *arguments, **options: published)
-    downloaded = metric_weights.downloaded_trunk("alex")
+    downloaded = networks.downloaded_trunk("alex")
     assert downloaded.keys() == state.keys()
-    monkeypatch.setattr(metric_weights.importlib.util, "find_spec", lambda name: None)
-    assert metric_weights.trunk("alex").keys() == state.keys()
+    monkeypatch.setattr(packages.importlib.util, "find_spec", lambda name: None)
+    assert networks.trunk("alex").keys() == state.keys()
 
 
 def test_another_file_is_refused(monkeypatch, tmp_path):
     (tmp_path / "weights").mkdir()
     (tmp_path / "weights" / "alexnet.ckpt").write_bytes(b"not AlexNet")
     package = SimpleNamespace(submodule_search_locations=[str(tmp_path)])
-    monkeypatch.setattr(metric_weights.importlib.util, "find_spec", lambda name: package)
-    monkeypatch.setattr(metric_weights, "downloaded_trunk", no_network)
+    monkeypatch.setattr(packages.importlib.util, "find_spec", lambda name: package)
+    monkeypatch.setattr(networks, "downloaded_trunk", no_network)
     lpips_network.cache_clear()
     with pytest.raises(ElsfaceError, match="not the published file"):
         lpips(*golden_pair())
@@ -454,8 +442,8 @@ def test_requirements_pin_what_the_code_reads():
 def test_identity_tells_two_people_apart():
     """The threshold of 0.6 was set on colour photographs; grey ORL faces of two people are still farther apart."""
     needs("identity")
-    from elsface_lite.data import center_crop
-    from elsface_lite.sources import orl_faces
+    from elsface_lite.data.pairs import center_crop
+    from elsface_lite.data.sources import orl_faces
 
     try:
         paths = orl_faces().paths
@@ -494,10 +482,10 @@ def dlib_file(network: nn.Module, gain: float, shift: float) -> bytes:
 def test_identity_network_is_read_from_dlibs_format(monkeypatch, tmp_path):
     """Without the published file, which few have: one made here gives the network that it was made of."""
     torch.manual_seed(0)
-    made, gain, shift = metric_weights.DlibFace(), 0.5, 0.25
+    made, gain, shift = networks.DlibFace(), 0.5, 0.25
     (tmp_path / "network.dat").write_bytes(dlib_file(made, gain, shift))
-    monkeypatch.setattr(metric_weights, "find_file", lambda name: tmp_path / "network.dat")
-    read = metric_weights.identity_network.__wrapped__(CPU)
+    monkeypatch.setattr(networks, "find_file", lambda name: tmp_path / "network.dat")
+    read = networks.identity_network.__wrapped__(CPU)
     for conv in (module for module in made.modules() if isinstance(module, nn.Conv2d)):
         conv.weight.data, conv.bias.data = conv.weight.data * gain, conv.bias.data * gain + shift
     faces = torch.rand(2, 3, 150, 150)
@@ -597,7 +585,7 @@ def test_bootstrap_interval_of_infinite_psnr():
 @pytest.mark.parametrize(("control", "value"), [("blur", 1.0), ("noise", 0.05), ("shift", 1), ("quality", 20)])
 def test_every_slider_moves_every_metric(control, value):
     needs("alex")
-    from elsface_lite.widgets import metric_explorer
+    from elsface_lite.course.widgets import metric_explorer
 
     explorer = metric_explorer(golden_pair()[1])
     before, picture = dict(explorer.values), explorer.picture.value
@@ -609,7 +597,7 @@ def test_every_slider_moves_every_metric(control, value):
 
 def test_a_shift_is_worse_than_bicubic_for_psnr_only():
     needs("alex")
-    from elsface_lite.widgets import distort
+    from elsface_lite.course.widgets import distort
 
     bicubic, hr = golden_pair()
     shifted = distort(hr, shift=1)

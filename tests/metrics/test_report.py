@@ -9,12 +9,14 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from elsface_lite import evaluate
-from elsface_lite.degradation import downscale, upscale
+from elsface_lite.cli import evaluate
+from elsface_lite.cli.main import main
+from elsface_lite.data.degradation import downscale, upscale
+from elsface_lite.data.images import read_image, write_png
 from elsface_lite.errors import ElsfaceError
-from elsface_lite.evaluate import FolderPairs, add_evaluate_command, measure_pairs, write_sheet
-from elsface_lite.images import read_image, write_png
-from elsface_lite.metrics import psnr
+from elsface_lite.metrics.image import psnr
+from elsface_lite.metrics.pairs import FolderPairs, measure_pairs
+from elsface_lite.metrics.report import choose_faces, write_sheet
 
 FAST = ["--metrics", "psnr", "ssim"]
 
@@ -22,9 +24,8 @@ FAST = ["--metrics", "psnr", "ssim"]
 def run(*arguments: object) -> int:
     """The subcommand alone; errors come through as exceptions."""
     parser = argparse.ArgumentParser()
-    add_evaluate_command(parser.add_subparsers(required=True))
-    parsed = parser.parse_args(["evaluate", *map(str, arguments)])
-    return parsed.run(parsed)
+    evaluate.add_arguments(parser)
+    return evaluate.run(parser.parse_args([*map(str, arguments)]))
 
 
 def face(seed: int, size: int = 32) -> Tensor:
@@ -108,7 +109,7 @@ def test_contact_sheet(folders):
     """Best, median and worst face as rows, LR, bicubic, SR and HR as columns."""
     pairs = FolderPairs(folders / "sr", folders / "hr")
     evaluator = measure_pairs(pairs, ["psnr"])
-    assert [face.index for face in evaluate.choose_faces(evaluator)] == [1, 2, 0]
+    assert [face.index for face in choose_faces(evaluator)] == [1, 2, 0]
     write_sheet(evaluator, pairs, 4, folders / "sheet.png")
     sheet = read_image(folders / "sheet.png")
     tops = [32, 82, 132]
@@ -123,14 +124,14 @@ def test_contact_sheet(folders):
 
 def test_lower_is_better_for_the_sheet(folders):
     evaluator = measure_pairs(FolderPairs(folders / "sr", folders / "hr"), ["mae"])
-    assert [face.index for face in evaluate.choose_faces(evaluator)] == [1, 2, 0]
+    assert [face.index for face in choose_faces(evaluator)] == [1, 2, 0]
 
 
 def test_sheet_needs_a_value_a_face(folders, monkeypatch):
-    monkeypatch.setattr("elsface_lite.metrics.inception_features", lambda images: images.flatten(1).double())
+    monkeypatch.setattr("elsface_lite.metrics.evaluator.inception_features", lambda images: images.flatten(1).double())
     evaluator = measure_pairs(FolderPairs(folders / "sr", folders / "hr"), ["fid"])
     with pytest.raises(ElsfaceError, match="one value a face"):
-        evaluate.choose_faces(evaluator)
+        choose_faces(evaluator)
 
 
 def test_bicubic_baseline(folders, capsys):
@@ -138,7 +139,7 @@ def test_bicubic_baseline(folders, capsys):
     run("--weights", "bicubic", "--faces", folders / "hr", "--scale", 4, *FAST, "--json", folders / "report.json")
     report = json.loads((folders / "report.json").read_text(encoding="utf-8"))
     assert report["source"]["weights"] == "bicubic" and report["source"]["scale"] == 4
-    from elsface_lite.data import load_face
+    from elsface_lite.data.pairs import load_face
 
     hr = load_face(folders / "hr" / "0.png", 128)[None] / 255
     assert report["images"][0]["psnr"] == pytest.approx(psnr(upscale(downscale(hr, 4), 4), hr).item(), rel=1e-5)
@@ -146,7 +147,7 @@ def test_bicubic_baseline(folders, capsys):
 
 def test_held_out_people_only(folders, capsys):
     """The people that `elsface-lite train` holds out, so that trained weights are measured on people they never saw."""
-    from elsface_lite.data import split_by_person
+    from elsface_lite.data.pairs import split_by_person
 
     people = folders / "people.csv"
     people.write_text("file,identity\n0.png,a\n1.png,b\n2.png,b\nonly_hr.png,c\n", encoding="utf-8")
@@ -159,8 +160,8 @@ def test_held_out_people_only(folders, capsys):
 
 def test_network(folders):
     """Any network file that `load_pretrained` takes; its output is clamped."""
-    from elsface_lite.model import ELSFace, ELSFaceConfig
-    from elsface_lite.weights import save_pretrained
+    from elsface_lite.network.elsface import ELSFace, ELSFaceConfig
+    from elsface_lite.network.weights import save_pretrained
 
     torch.manual_seed(0)
     model = ELSFace(ELSFaceConfig(channels=12, heads=2, out_channels=12, head_blocks=1, hfebs=0, style="none"))
@@ -202,7 +203,6 @@ def test_refusals(arguments, words, folders):
 
 
 def test_command_line(folders, capsys):
-    from elsface_lite.cli import main
 
     assert main(["evaluate", "--sr", str(folders / "sr"), "--hr", str(folders / "hr"), *FAST]) == 0
     capsys.readouterr()

@@ -9,8 +9,8 @@ import torch
 import torch.nn.functional as F
 from conftest import shared
 
-from elsface_lite.model import ELSFace, ELSFaceConfig
-from elsface_lite.transformer import WindowAttention, shifted_window_mask, to_windows
+from elsface_lite.network.elsface import ELSFace, ELSFaceConfig
+from elsface_lite.network.transformer import WindowAttention, shifted_window_mask, to_windows
 
 GOLDEN = json.loads((Path(__file__).parent / "golden.json").read_text(encoding="utf-8"))
 # The names of the golden tensors -> ours.

@@ -24,10 +24,10 @@ from elsface_lite import (
     quantize,
     save_pretrained,
     upscale,
-    weights,
 )
-from elsface_lite.metrics import psnr
-from elsface_lite.sources import portraits
+from elsface_lite.data.sources import portraits
+from elsface_lite.metrics.image import psnr
+from elsface_lite.network import weights
 
 TINY = {"channels": 8, "heads": 2, "hfebs": 1, "hfeb_blocks": 1, "out_channels": 4}
 
@@ -96,7 +96,7 @@ def test_half_precision_comes_back_as_float32(model: ELSFace, saved: Path) -> No
 
 
 def test_the_cards_are_the_only_list_of_names(saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(weights, "FOLDER", saved.parent)
+    monkeypatch.setattr(weights, "WEIGHTS", saved.parent)
     assert pretrained_names() == ["tiny"]
     assert load_pretrained("tiny").config.channels == 8
     with pytest.raises(ElsfaceError, match=r"no weights 'huge'.*tiny"):
@@ -107,7 +107,7 @@ def test_the_cards_are_the_only_list_of_names(saved: Path, monkeypatch: pytest.M
 
 @pytest.mark.parametrize("name", pretrained_names())
 def test_shipped_weights_are_whole_and_better_than_bicubic(name: str) -> None:
-    model, path = load_pretrained(name), weights.FOLDER / f"{name}.safetensors"
+    model, path = load_pretrained(name), weights.WEIGHTS / f"{name}.safetensors"
     scale = model.config.scale
     assert weights.read_card(path)["scale"] == scale
     assert path.stat().st_size < 10e6

@@ -5,8 +5,8 @@ import torch
 import torch.nn.functional as F
 from conftest import shared
 
-from elsface_lite.losses import SharpLoss, gaussian_blur, gaussian_kernel, unsharp_mask
-from elsface_lite.model import ELSFace, ELSFaceConfig
+from elsface_lite.network.elsface import ELSFace, ELSFaceConfig
+from elsface_lite.training.losses import SharpLoss, gaussian_blur, gaussian_kernel, unsharp_mask
 
 
 @pytest.fixture(scope="module")

@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from elsface_lite.model import ELSFace, ELSFaceConfig
-from elsface_lite.optim import Muon, hidden_weights, orthogonalize
+from elsface_lite.network.elsface import ELSFace, ELSFaceConfig
+from elsface_lite.training.optim import Muon, hidden_weights, orthogonalize
 
 TINY = ELSFaceConfig.lite(channels=16, hfebs=1, hfeb_blocks=1)
 

@@ -14,35 +14,22 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from tiny import TINY
 
-from elsface_lite.cli import main
+from elsface_lite.cli.main import main
+from elsface_lite.data.sources import people_of
 from elsface_lite.errors import ElsfaceError
-from elsface_lite.model import ELSFace, ELSFaceConfig
-from elsface_lite.runs import Log, Run, RunConfig, split_faces
-from elsface_lite.sources import people_of
-from elsface_lite.train import TrainConfig, Trainer, batch_indices, learning_rate, shifted
-from elsface_lite.weights import load_pretrained, save_pretrained
+from elsface_lite.network.elsface import ELSFace, ELSFaceConfig
+from elsface_lite.network.weights import load_pretrained, save_pretrained
+from elsface_lite.training.config import TrainConfig
+from elsface_lite.training.faces import split_faces
+from elsface_lite.training.log import Log
+from elsface_lite.training.run import Run
+from elsface_lite.training.run_config import RunConfig
+from elsface_lite.training.schedule import batch_indices, learning_rate, shifted
+from elsface_lite.training.trainer import Trainer
 
-TINY = [
-    "model.channels=8", "model.heads=2", "model.hfebs=1", "model.hfeb_blocks=1", "model.rstb_recursions=1",
-    "train.batch_size=4", "train.epochs=3", "train.warmup_steps=2", "train.validate_every=4",
-    "train.checkpoint_every=2", "train.log_every=1", "data.held_out=4",
-]  # fmt: skip
 TINY_MODEL = ELSFaceConfig.lite(channels=8, heads=2, hfebs=1, hfeb_blocks=1, rstb_recursions=1)
-
-
-@pytest.fixture(scope="module")
-def faces(tmp_path_factory) -> Path:
-    """24 squares of the astronaut's photograph, as files."""
-    import skimage.data
-
-    folder = tmp_path_factory.mktemp("faces")
-    photo, random = skimage.data.astronaut(), np.random.default_rng(0)
-    for i in range(24):
-        y, x = random.integers(0, 512 - 128, 2)
-        Image.fromarray(photo[y : y + 128, x : x + 128]).save(folder / f"{i:02}.png")
-    return folder
 
 
 def arrays(n: int, seed: int = 0) -> np.ndarray:
@@ -318,7 +305,7 @@ def test_few_unreadable_pictures_are_skipped(faces, tmp_path, capsys):
 def test_decoded_faces_that_are_damaged_are_decoded_again(undisturbed, tmp_path, left):
     run = Run.create(tmp_path / "run", RunConfig.read(undisturbed / "config.toml"))
     expected = [part.copy() for part in run.faces()]
-    file = tmp_path / "run" / "validation.npy"
+    file = tmp_path / "run" / "validation.faces"
     file.write_bytes(file.read_bytes()[:left])
     assert all(np.array_equal(*parts) for parts in zip(run.faces(), expected, strict=True))
 

@@ -7,9 +7,10 @@ import pytest
 import torch
 
 from elsface_lite.errors import ElsfaceError
-from elsface_lite.model import ELSFace, ELSFaceConfig
-from elsface_lite.symmetry import MirrorSymmetry
-from elsface_lite.train import TrainConfig, Trainer
+from elsface_lite.network.elsface import ELSFace, ELSFaceConfig
+from elsface_lite.training.config import TrainConfig
+from elsface_lite.training.symmetry import MirrorSymmetry
+from elsface_lite.training.trainer import Trainer
 
 CONFIGS = {
     "lite": ELSFaceConfig.lite(),

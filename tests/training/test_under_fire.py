@@ -17,9 +17,10 @@ from pathlib import Path
 import pytest
 import torch
 from forked import Program, parts
-from test_train import TINY, faces  # noqa: F401 (a fixture)
+from tiny import TINY
 
-from elsface_lite.runs import Run, RunConfig
+from elsface_lite.training.run import Run
+from elsface_lite.training.run_config import RunConfig
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="processes are forked, and looked at, as on Linux")
 KILLS = 25
@@ -95,7 +96,7 @@ def kill(run: Path, number: int, chance: random.Random) -> None:
     assert program.end() == -signal.SIGKILL, "it has ended before"
 
 
-def test_killed_25_times_and_resumed_is_bit_equal(faces, tmp_path):  # noqa: F811
+def test_killed_25_times_and_resumed_is_bit_equal(faces, tmp_path):
     chance, quiet, run = random.Random(0), tmp_path / "quiet", tmp_path / "run"
     for folder in (quiet, run):
         Run.create(folder, RunConfig.read(None, [f'data.faces="{faces.as_posix()}"', *OFTEN]))
@@ -120,7 +121,7 @@ def test_killed_25_times_and_resumed_is_bit_equal(faces, tmp_path):  # noqa: F81
 
 
 @pytest.fixture(scope="module")
-def quiet(faces, tmp_path_factory) -> Path:  # noqa: F811
+def quiet(faces, tmp_path_factory) -> Path:
     run = tmp_path_factory.mktemp("runs") / "quiet"
     Run.create(run, RunConfig.read(None, [f'data.faces="{faces.as_posix()}"', *TINY]))
     assert train(run).end() == 0
@@ -138,7 +139,7 @@ def stopped(run: Path, reason: str, errors: Path, **settings) -> str:
     return line
 
 
-@pytest.mark.parametrize(("full", "size", "kept"), [("training.npy", 500_000, 0), ("checkpoint.pt", 400_000, 6)])
+@pytest.mark.parametrize(("full", "size", "kept"), [("training.faces", 500_000, 0), ("checkpoint.pt", 400_000, 6)])
 def test_a_file_that_may_not_grow_stops_the_run_and_loses_nothing(quiet, tmp_path, full, size, kept):
     """A limit on the size of files stands in for the full disk: it needs no privilege."""
     run = Run.create(tmp_path / "run", RunConfig.read(quiet / "config.toml"))

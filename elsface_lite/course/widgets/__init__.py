@@ -10,10 +10,11 @@ from .degradation import degradation_explorer, uploaded_face, uploads
 from .frequency import frequency_explorer
 from .metrics import distort, metric_explorer, through_jpeg
 from .photo import photo_restorer
+from .progress import progress_slider
 from .receptive_field import receptive_field_explorer
 from .sharpening import sharpening_explorer
 from .style import style_mixer
-from .training import progress_slider, training_curves
+from .training import training_curves
 
 __all__ = [
     "ablation_explorer",

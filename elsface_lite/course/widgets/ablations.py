@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 import ipywidgets
 from torch import Tensor
 
-from ..errors import ElsfaceError
-from ..metrics import psnr
+from ...errors import ElsfaceError
+from ...metrics.image import psnr
 from ..plots import COLORS, check_finite
 from .pictures import img_html, picture_html, row_html
 

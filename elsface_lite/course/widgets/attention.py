@@ -12,12 +12,12 @@ import torch.nn.functional as F
 from einops import rearrange, repeat
 from torch import Tensor
 
-from ..degradation import downscale, quantize
-from ..errors import ElsfaceError
+from ...data.degradation import downscale, quantize
+from ...errors import ElsfaceError
+from ...network.elsface import ELSFace
+from ...network.transformer import SwinLayer, WindowAttention
 from ..frequency import band_energy, band_psnr
-from ..model import ELSFace
 from ..plots import band_name
-from ..transformer import SwinLayer, WindowAttention
 from .pictures import img_html, picture_html, psnr_text, row_html
 
 OCTAVES = [1 / 32, 1 / 16, 1 / 8, 1 / 4, 1]  # of the grid that the streams work at, in cycles per token

@@ -13,13 +13,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..data import center_crop
-from ..degradation import downscale, quantize, upscale
-from ..errors import ElsfaceError
-from ..faces import crop_face, find_faces
-from ..images import read_image
-from ..losses import gaussian_blur
-from ..model import ELSFace
+from ...data.degradation import downscale, quantize, upscale
+from ...data.images import read_image
+from ...data.pairs import center_crop
+from ...errors import ElsfaceError
+from ...inference.faces import crop_face, find_faces
+from ...network.elsface import ELSFace
+from ...training.losses import gaussian_blur
 from ..plots import faces_html
 from .pictures import psnr_text
 

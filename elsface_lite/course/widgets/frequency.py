@@ -7,7 +7,7 @@ import matplotlib as mpl
 import torch
 from torch import Tensor
 
-from ..degradation import downscale, upscale
+from ...data.degradation import downscale, upscale
 from ..frequency import band_psnr, low_pass, radius, spectrum
 from ..plots import band_name
 from .pictures import bars_html, picture_html, psnr_text, row_html

@@ -11,9 +11,9 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
-from ..degradation import downscale, quantize, upscale
-from ..losses import gaussian_blur
-from ..metrics import IMAGE_METRICS, Evaluator
+from ...data.degradation import downscale, quantize, upscale
+from ...metrics.evaluator import IMAGE_METRICS, Evaluator
+from ...training.losses import gaussian_blur
 from ..plots import faces_html
 
 

@@ -12,10 +12,10 @@ import torch.nn.functional as F
 from PIL import Image, ImageDraw
 from torch import Tensor
 
-from ..degradation import quantize, upscale
-from ..errors import ElsfaceError
-from ..faces import Box, crop_face, cut_around, find_faces, paste_face
-from ..model import ELSFace
+from ...data.degradation import quantize, upscale
+from ...errors import ElsfaceError
+from ...inference.faces import Box, crop_face, cut_around, find_faces, paste_face
+from ...network.elsface import ELSFace
 from ..plots import COLORS
 from .degradation import read_upload, uploads
 from .pictures import img_html, row_html

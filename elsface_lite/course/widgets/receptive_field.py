@@ -8,10 +8,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..cnn import CNNStream
-from ..degradation import downscale
-from ..errors import ElsfaceError
-from ..model import ELSFace, ELSFaceConfig
+from ...data.degradation import downscale
+from ...errors import ElsfaceError
+from ...network.cnn import CNNStream
+from ...network.elsface import ELSFace, ELSFaceConfig
 from .pictures import picture_html, row_html
 
 PROBES = 4  # random signs over the output channels, which the gradient energy is averaged over

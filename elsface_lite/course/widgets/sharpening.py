@@ -6,9 +6,9 @@ import ipywidgets
 import torch
 from torch import Tensor
 
-from ..errors import ElsfaceError
+from ...errors import ElsfaceError
+from ...training.losses import gaussian_blur, gaussian_kernel, unsharp_mask
 from ..frequency import radial_profile
-from ..losses import gaussian_blur, gaussian_kernel, unsharp_mask
 from ..plots import COLORS, faces_html
 from .pictures import img_html, row_html
 

@@ -8,9 +8,9 @@ import ipywidgets
 import torch
 from torch import Tensor
 
-from ..degradation import downscale
-from ..errors import ElsfaceError
-from ..model import ELSFace
+from ...data.degradation import downscale
+from ...errors import ElsfaceError
+from ...network.elsface import ELSFace
 from ..plots import COLORS
 from .pictures import img_html, picture_html, row_html
 

@@ -1,0 +1,1 @@
+"""The program `elsface-lite`: arguments and printing, nothing else. Nobody imports it."""

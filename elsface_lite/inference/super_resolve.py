@@ -1,0 +1,41 @@
+"""Tensors in, tensors out: LR faces through a network, in batches that fit into memory."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+BATCH_PIXELS = 128 * 32 * 32  # LR pixels that go through the network at a time
+
+
+@torch.no_grad()
+def super_resolve(faces: Sequence[Tensor] | Tensor, model: nn.Module, batch_size: int = 16) -> list[Tensor]:
+    """Restores LR faces of any sizes; equal sizes share a batch.
+
+    Args:
+        faces: (3, h, w) each, or (b, 3, h, w), RGB in [0, 1]; on any device.
+        model: (b, 3, h, w) -> (b, 3, scale h, scale w), on the device where it is to compute. It runs in evaluation
+            mode and gets its own mode back.
+        batch_size: faces that go through the network at a time; fewer where they are large.
+
+    Returns:
+        (3, scale h, scale w) each, in [0, 1], on the CPU, in the order of the faces.
+    """
+    device = next(model.parameters(), torch.empty(0)).device  # an exported network has none, and runs on the CPU
+    sizes: dict[torch.Size, list[int]] = defaultdict(list)
+    for index, face in enumerate(faces):
+        sizes[face.shape].append(index)
+    restored: dict[int, Tensor] = {}
+    was_training = model.training
+    model.eval()
+    try:
+        for (_, height, width), indices in sizes.items():
+            step = max(1, min(batch_size, BATCH_PIXELS // (height * width)))
+            for start in range(0, len(indices), step):
+                batch = indices[start : start + step]
+                sr = model(torch.stack([faces[index] for index in batch]).to(device)).clamp(0, 1).cpu()
+                restored.update(zip(batch, sr, strict=True))
+    finally:
+        model.train(was_training)
+    return [restored[index] for index in range(len(faces))]

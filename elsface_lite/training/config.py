@@ -1,0 +1,81 @@
+"""Everything that defines a training beside the network and the faces (chapter 06)."""
+
+from dataclasses import dataclass
+from typing import Any, Literal, Self
+
+from ..config import Config
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainConfig(Config):
+    """Everything that defines a training run beside the network and the faces. The defaults are the preset `lite`.
+
+    Args:
+        epochs: passes over the training faces.
+        batch_size: faces per step, over all processes together.
+        optimizer: "muon" (optim.Muon) or "adam" (the authors').
+        learning_rate: its highest value.
+        schedule: "cosine" falls to zero at the last step, "linear" by equal steps at each epoch (the authors').
+        warmup_steps: steps over which the learning rate rises to its highest value.
+        weight_decay, beta2: of Adam, and of Adam's share in Muon.
+        gradient_clip: largest norm of the gradient; 0 does not clip.
+        ema_decay: of the moving average of the weights, which is what is validated and shipped; 0 averages nothing.
+        sharp_weight: lambda in L1 + lambda * Sharp Loss; 0 leaves it out.
+        symmetric: whether the weights are mirror-symmetric from the first step to the last (symmetry.py).
+        flips: whether half of the faces are mirrored; to symmetric weights it makes next to no difference.
+        shift: how far a face moves at most, up or down and left or right, in HR pixels; the border is mirrored.
+        precision: "no" (float32), "bf16" or "fp16" (GPUs only). bfloat16 pays where the processor computes in it, and
+            is many times slower where it does not.
+        recompute: whether the stages of the network compute again in the backward pass what they would have kept
+            (optimize.recompute): less than half of the memory, for more time.
+        validate_every, checkpoint_every, log_every: in steps; each also happens at the last step.
+        seed: of the first weights, the order of the faces, the flips and the shifts.
+
+    Raises:
+        ValueError: a value that cannot be, with the reason.
+    """
+
+    epochs: int = 40
+    batch_size: int = 16
+    optimizer: Literal["muon", "adam"] = "muon"
+    learning_rate: float = 1e-3
+    schedule: Literal["cosine", "linear"] = "cosine"
+    warmup_steps: int = 200
+    weight_decay: float = 0.0
+    beta2: float = 0.99
+    gradient_clip: float = 1.0
+    ema_decay: float = 0.999
+    sharp_weight: float = 0.05
+    symmetric: bool = True
+    flips: bool = True
+    shift: int = 4
+    precision: Literal["no", "bf16", "fp16"] = "no"
+    recompute: bool = False
+    validate_every: int = 500
+    checkpoint_every: int = 100
+    log_every: int = 20
+    seed: int = 0
+
+    def check(self) -> None:
+        self.check_least(1, "epochs", "batch_size", "validate_every", "checkpoint_every", "log_every")
+        self.check_least(0, "learning_rate", "warmup_steps", "weight_decay", "gradient_clip", "sharp_weight")
+        self.check_least(0, "shift", "seed")
+        if self.shift > 64:
+            raise ValueError(f"shift must be at most 64 pixels, half of an HR face, not {self.shift}.")
+        for name in ("beta2", "ema_decay"):
+            if not 0 <= getattr(self, name) < 1:
+                raise ValueError(f"{name} must lie in [0, 1), not {getattr(self, name)}.")
+
+    @classmethod
+    def lite(cls, **changes: Any) -> Self:
+        """Our recipe: Muon, warm-up and cosine, clipped gradients, averaged and symmetric weights, shifts."""
+        return cls.from_dict(changes)
+
+    @classmethod
+    def paper(cls, **changes: Any) -> Self:
+        """The authors' recipe, as their released code has it (main_train.py)."""
+        recipe: dict[str, Any] = dict(
+            optimizer="adam", learning_rate=1e-4, schedule="linear", warmup_steps=0, weight_decay=1e-5, beta2=0.999,
+            gradient_clip=0.0, ema_decay=0.0, sharp_weight=0.05, symmetric=False, flips=False, shift=0,
+        )  # fmt: skip
+        return cls.from_dict(recipe | changes)

@@ -1,0 +1,74 @@
+"""The log of a run: log.csv, TensorBoard and the progress bar."""
+
+import csv
+import time
+from pathlib import Path
+
+from tqdm import tqdm
+
+from ..files import whole_file
+from ..packages import extra
+from .trainer import Trainer
+
+COLUMNS = (
+    "step", "epoch", "learning_rate", "loss", "l1", "sharp", "gradient_norm", "skipped", "images_per_second", "psnr",
+    "ssim", "seed",
+)  # fmt: skip
+Record = dict[str, float]
+
+
+class Log:
+    """log.csv, TensorBoard and the progress bar. After a resumption they go on where the checkpoint was.
+
+    Args:
+        folder: the run's.
+        trainer: already at the step that training goes on from.
+    """
+
+    def __init__(self, folder: Path, trainer: Trainer) -> None:
+        with extra("train"):
+            from torch.utils.tensorboard import SummaryWriter
+
+        self.file = folder / "log.csv"
+        self._rewind(trainer.step)
+        self.tensorboard = SummaryWriter(folder / "tensorboard", purge_step=trainer.step)
+        batch, faces = trainer.config.batch_size, trainer.total_steps * trainer.config.batch_size
+        self.progress = tqdm(total=faces, initial=trainer.step * batch, unit=" faces", disable=None)
+        self.written_step, self.written_at = trainer.step, time.perf_counter()
+        self.shown: dict[str, str] = {}
+
+    def _rewind(self, step: int) -> None:
+        """Drops the rows that a killed run wrote after its checkpoint: those steps are done again."""
+        rows = []
+        if self.file.is_file():
+            with self.file.open(encoding="utf-8", newline="") as file:
+                whole = (row for row in csv.DictReader(file) if None not in row.values())  # not cut by a full disk
+                rows = [row for row in whole if row["step"].isdigit() and int(row["step"]) <= step]
+        with whole_file(self.file) as beside, beside.open("w", encoding="utf-8", newline="") as file:
+            writer = csv.DictWriter(file, COLUMNS)
+            writer.writeheader()
+            writer.writerows(rows)
+
+    def step(self, record: Record, batch: int) -> None:
+        """Moves the progress bar, which shows the loss of this step and the last PSNR."""
+        self.shown |= {name: f"{record[name]:.4g}" for name in ("loss", "psnr") if name in record}
+        self.progress.set_postfix(self.shown, refresh=False)
+        self.progress.update(batch)
+
+    def write(self, record: Record, trainer: Trainer) -> None:
+        """Adds a row, with the epoch and the faces a second since the row before."""
+        now = time.perf_counter()
+        faces = (trainer.step - self.written_step) * trainer.config.batch_size
+        record["epoch"] = trainer.step / trainer.steps_per_epoch
+        record["images_per_second"] = faces / (now - self.written_at)
+        self.written_step, self.written_at = trainer.step, now
+        with self.file.open("a", encoding="utf-8", newline="") as file:
+            row = {name: f"{value:.6g}" for name, value in record.items()}
+            csv.DictWriter(file, COLUMNS).writerow(row | {"step": trainer.step, "seed": trainer.config.seed})
+        for name, value in record.items():
+            self.tensorboard.add_scalar(name, value, trainer.step)
+
+    def close(self) -> None:
+        """Ends the progress bar and TensorBoard's file."""
+        self.progress.close()
+        self.tensorboard.close()
