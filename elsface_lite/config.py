@@ -1,8 +1,12 @@
 """What the frozen configs of network and training have in common: checked types, and dicts in and out."""
 
 import math
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields
-from typing import Any, Self, get_args, get_type_hints
+from typing import Any, ParamSpec, Self, TypeVar, get_args, get_type_hints
+
+Fields = ParamSpec("Fields")
+AnyConfig = TypeVar("AnyConfig")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,3 +59,17 @@ class Config:
     def to_dict(self) -> dict[str, Any]:
         """All fields as plain values, for JSON or TOML."""
         return asdict(self)
+
+
+def preset(
+    config: Callable[Fields, AnyConfig], values: dict[str, Any], *none: Fields.args, **changes: Fields.kwargs
+) -> AnyConfig:
+    """A config of these values, with changes if any are named. Type checkers know the names.
+
+    Raises:
+        TypeError: a value without a name.
+        ValueError: see `Config.from_dict`.
+    """
+    if none:
+        raise TypeError(f"the fields of a config are named, as in channels=48: not {none[0]!r}.")
+    return config.from_dict(values | changes)  # type: ignore[attr-defined]

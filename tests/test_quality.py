@@ -1,5 +1,7 @@
 """Style, types and spelling of everything that is tracked, or would be."""
 
+import os
+import re
 import subprocess
 import sys
 
@@ -48,3 +50,27 @@ def test_spelling():
 def test_the_gates_see_a_fault(tool, name, text, tmp_path):
     (tmp_path / name).write_text(text, encoding="utf-8")
     assert name in said_by(*tool, str(tmp_path / name))
+
+
+STRANGER = """
+import torch
+import elsface_lite as ef
+
+model = ef.ELSFace(ef.ELSFaceConfig.lite(channels=48))
+ef.ELSFaceConfig.lite(chanels=48)
+number: int = ef.psnr(torch.rand(1, 3, 16, 16), torch.rand(1, 3, 16, 16))
+ef.TrainConfig.paper(epochs="3")
+ef.metrics.ssim()
+"""
+
+
+def test_a_stranger_sees_types(tmp_path):
+    """Under mypy --strict a script that uses the package has errors where it is wrong, and nowhere else."""
+    (tmp_path / "script.py").write_text(STRANGER, encoding="utf-8")
+    command = [sys.executable, "-m", "mypy", "--strict", "--follow-imports=silent", "script.py"]
+    done = subprocess.run(
+        command, cwd=tmp_path, capture_output=True, text=True, env=os.environ | {"MYPYPATH": str(ROOT)}
+    )
+    errors = dict(re.findall(r"^script.py:(\d+): error: (.*)$", done.stdout, re.MULTILINE))
+    assert errors.keys() == {"6", "7", "8", "9"}, done.stdout
+    assert 'Unexpected keyword argument "chanels"' in errors["6"]

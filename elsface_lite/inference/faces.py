@@ -9,14 +9,12 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..data.pairs import HR_SIZE
-from ..packages import WeightsMissing
+from .detector import detect
 
 SEARCHED_PIXELS = 4_000_000
 FEATHER = 0.25  # of half a crop: over this margin a pasted face fades out
 # Where MTCNN sees the eyes and the corners of the mouth in CelebA's crops: medians over 1,000 of them, as x + yi.
 LANDMARKS = (47.1 + 48.8j, 80.6 + 48.7j, 48.9 + 83.3j, 79.2 + 83.0j)
-# The cascade's box there: how much smaller than the crop it is, and how far above the crop's centre.
-CASCADE_SIDE, CASCADE_RISE = 85 / 128, 4.5 / 128
 
 
 class Box(NamedTuple):
@@ -39,24 +37,24 @@ class Box(NamedTuple):
 
 
 def find_faces(image: Tensor) -> list[Box]:
-    """Finds the faces in a photograph: MTCNN where its weights are installed, otherwise scikit-image's LBP cascade.
+    """Finds the faces in a photograph, by MTCNN, whose landmarks tell how each is turned.
 
     The photograph is brought to at most 4 megapixels for the search, and a small one is enlarged up to twice, so that
-    the time is bounded and faces from some 10 pixels on are found. MTCNN sees landmarks, so its boxes turn with the
-    face; the cascade finds upright frontal faces only.
+    the time is bounded and faces from some 10 pixels on are found.
 
     Args:
         image: (3, h, w), RGB in [0, 1].
 
     Returns:
         The largest first; empty if there is none.
+
+    Raises:
+        ElsfaceError: the detector's weights are not installed; the message has the command.
     """
     factor = min(2.0, math.sqrt(SEARCHED_PIXELS / image[0].numel()))
     searched = _resized(image, factor)
-    try:
-        boxes = _find_by_mtcnn(searched)
-    except WeightsMissing:
-        boxes = _find_by_cascade(searched)
+    landmarks = detect(searched).landmarks[:, [0, 1, 3, 4]]  # the nose is left out: it moves when a head turns
+    boxes = [_fit([complex(x, y) for x, y in face]) for face in landmarks.tolist()]
     return sorted((box.scaled(1 / factor) for box in boxes), key=lambda box: -box.side)
 
 
@@ -64,13 +62,6 @@ def _resized(image: Tensor, factor: float) -> Tensor:
     """(3, h, w) -> (3, factor h, factor w), at least one pixel wide and high."""
     size = [max(1, round(factor * side)) for side in image.shape[-2:]]
     return F.interpolate(image[None], size, mode="bicubic", antialias=True)[0].clamp(0, 1)
-
-
-def _find_by_mtcnn(image: Tensor) -> list[Box]:
-    from .detector import detect
-
-    landmarks = detect(image).landmarks[:, [0, 1, 3, 4]]  # the nose is left out: it moves when a head turns
-    return [_fit([complex(x, y) for x, y in face]) for face in landmarks.tolist()]
 
 
 def _fit(landmarks: list[complex]) -> Box:
@@ -81,28 +72,6 @@ def _fit(landmarks: list[complex]) -> Box:
     turn = sum(ours.conjugate() * theirs for ours, theirs in pairs) / sum(abs(ours) ** 2 for ours, _ in pairs)
     middle = seen + turn * (complex(HR_SIZE / 2, HR_SIZE / 2) - center)
     return Box(middle.real, middle.imag, HR_SIZE * abs(turn), cmath.phase(turn))
-
-
-def _find_by_cascade(image: Tensor) -> list[Box]:
-    from skimage.data import lbp_frontal_face_cascade_filename
-    from skimage.feature import Cascade
-
-    factor = min(1.0, math.sqrt(SEARCHED_PIXELS / 8 / image[0].numel()))  # it is slower than MTCNN
-    image = _resized(image, factor)
-    largest = min(image.shape[-2:])
-    if largest < 24:  # the cascade's window
-        return []
-    found = Cascade(lbp_frontal_face_cascade_filename()).detect_multi_scale(
-        image.permute(1, 2, 0).contiguous().numpy(),
-        scale_factor=1.2, step_ratio=1, min_size=(24, 24), max_size=(largest, largest),
-    )  # fmt: skip
-    boxes: list[Box] = []
-    for face in sorted(found, key=lambda face: -face["width"]):
-        side = face["width"] / CASCADE_SIDE
-        x, y = face["c"] + face["width"] / 2, face["r"] + face["height"] / 2 + CASCADE_RISE * side
-        if all(math.hypot(box.x - x, box.y - y) > box.side / 2 for box in boxes):  # it often sees a face twice
-            boxes.append(Box(x, y, side))
-    return [box.scaled(1 / factor) for box in boxes]
 
 
 def crop_face(image: Tensor, box: Box, size: int = HR_SIZE) -> Tensor:

@@ -4,13 +4,14 @@ Qi, Qiu, Luo, Jin: An Efficient Latent Style Guided Transformer-CNN Framework fo
 IEEE Transactions on Multimedia 26, 2024, doi 10.1109/TMM.2023.3283856.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal, Self
+from typing import Any, Literal
 
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..config import Config
+from ..config import AnyConfig, Config, Fields, preset
 from .blocks import conv
 from .cnn import CNNStream
 from .hfeb import HFEB
@@ -98,19 +99,19 @@ class ELSFaceConfig(Config):
             raise ValueError("HFEBs end the Transformer stream: with streams='cnn', set hfebs=0.")
 
     @classmethod
-    def paper(cls, **changes: Any) -> Self:
+    def paper(cls: Callable[Fields, AnyConfig], *none: Fields.args, **changes: Fields.kwargs) -> AnyConfig:
         """The authors' network (6,620,733 parameters at x4), with changes if any are named."""
-        return cls.from_dict(changes)
+        return preset(cls, {}, *none, **changes)
 
     @classmethod
-    def lite(cls, **changes: Any) -> Self:
+    def lite(cls: Callable[Fields, AnyConfig], *none: Fields.args, **changes: Fields.kwargs) -> AnyConfig:
         """Ours: both streams at the LR grid, 3x3 kernels, a bicubic skip; see the README for what it costs."""
         lite: dict[str, Any] = dict(
             channels=48, grid=1, head_blocks=0, style="residual", cnn_blocks=1, cnn_kernel=3, heads=4,
             rstb_recursions=1, transformer_skip=True, hfebs=1, hfeb_blocks=24, hfeb_kernel=3, hfeb_skip=True,
             out_channels=12, bicubic_skip=True,
         )  # fmt: skip
-        return cls.from_dict(lite | changes)
+        return preset(cls, lite, *none, **changes)
 
 
 class ELSFace(nn.Module):

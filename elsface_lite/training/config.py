@@ -1,9 +1,10 @@
 """Everything that defines a training beside the network and the faces (chapter 06)."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal, Self
+from typing import Any, Literal
 
-from ..config import Config
+from ..config import AnyConfig, Config, Fields, preset
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,15 +68,15 @@ class TrainConfig(Config):
                 raise ValueError(f"{name} must lie in [0, 1), not {getattr(self, name)}.")
 
     @classmethod
-    def lite(cls, **changes: Any) -> Self:
+    def lite(cls: Callable[Fields, AnyConfig], *none: Fields.args, **changes: Fields.kwargs) -> AnyConfig:
         """Our recipe: Muon, warm-up and cosine, clipped gradients, averaged and symmetric weights, shifts."""
-        return cls.from_dict(changes)
+        return preset(cls, {}, *none, **changes)
 
     @classmethod
-    def paper(cls, **changes: Any) -> Self:
+    def paper(cls: Callable[Fields, AnyConfig], *none: Fields.args, **changes: Fields.kwargs) -> AnyConfig:
         """The authors' recipe, as their released code has it (main_train.py)."""
         recipe: dict[str, Any] = dict(
             optimizer="adam", learning_rate=1e-4, schedule="linear", warmup_steps=0, weight_decay=1e-5, beta2=0.999,
             gradient_clip=0.0, ema_decay=0.0, sharp_weight=0.05, symmetric=False, flips=False, shift=0,
         )  # fmt: skip
-        return cls.from_dict(recipe | changes)
+        return preset(cls, recipe, *none, **changes)

@@ -1,7 +1,6 @@
 """Faces in photographs: found where they are, cut out and put back without a trace."""
 
 import math
-from collections.abc import Iterator
 
 import pytest
 import torch
@@ -10,10 +9,10 @@ from conftest import shared
 from PIL import Image
 from torch import Tensor
 
-from elsface_lite import Box, ElsfaceError, crop_face, downscale, find_faces, paste_face, read_image, upscale
+from elsface_lite import Box, ElsfaceError, crop_face, downscale, find_faces, paste_face, read_image, restore, upscale
 from elsface_lite.data.sources import portraits
 from elsface_lite.inference import faces
-from elsface_lite.inference.detector import detect, stages
+from elsface_lite.inference.detector import Detection, stages
 from elsface_lite.inference.faces import cut_around
 from elsface_lite.packages import WeightsMissing
 
@@ -22,17 +21,6 @@ from elsface_lite.packages import WeightsMissing
 def photo() -> Tensor:
     """The astronaut at 128x128: the face is some 40 pixels wide."""
     return downscale(portraits()["astronaut"][None], 4)[0]
-
-
-@pytest.fixture
-def without_mtcnn(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    def missing(name: str) -> None:
-        raise WeightsMissing(f"{name} is not installed")
-
-    stages.cache_clear()
-    monkeypatch.setattr("elsface_lite.inference.detector.find_file", missing)
-    yield
-    stages.cache_clear()
 
 
 def ramp(height: int, width: int) -> Tensor:
@@ -81,7 +69,8 @@ def test_no_face_is_no_box(size: tuple[int, int]) -> None:
 
 def test_the_search_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     searched = []
-    monkeypatch.setattr(faces, "_find_by_mtcnn", lambda image: searched.append(image.shape) or [])
+    nothing = Detection(torch.empty(0, 4), torch.empty(0, 5, 2), torch.empty(0))
+    monkeypatch.setattr(faces, "detect", lambda image: searched.append(image.shape) or nothing)
     for size in [(1800, 2400), (1, 5_000_000), (40, 50)]:
         find_faces(torch.zeros(3, *size))
     assert all(height * width <= 1.5 * faces.SEARCHED_PIXELS for _, height, width in searched)
@@ -89,15 +78,14 @@ def test_the_search_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     assert searched[2] == (3, 80, 100)
 
 
-def test_without_mtcnn_the_cascade_finds_the_same_face(photo: Tensor, without_mtcnn: None) -> None:
-    with pytest.raises(WeightsMissing):
-        detect(photo)
-    boxes = find_faces(portraits()["astronaut"])
-    box = min(boxes, key=lambda box: math.hypot(box.x - 225, box.y - 118))  # it sees faces on her suit as well
-    assert (box.x, box.y) == pytest.approx((225, 118), abs=0.15 * 158)
-    assert box.side == pytest.approx(158, rel=0.25)
-    assert box.angle == 0
-    assert find_faces(torch.zeros(3, 20, 20)) == []
+def test_without_the_detector_the_command_is_said(photo: Tensor, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A weaker detector in its place would find fewer faces, elsewhere, without a word."""
+    stages.cache_clear()
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(WeightsMissing, match="pip install --no-deps facenet-pytorch"):
+        find_faces(photo)
+    (result,) = restore(photo)
+    assert "face detection needs a pretrained network" in result.error
 
 
 def test_a_damaged_detector_is_said_and_not_passed_over(photo: Tensor, monkeypatch: pytest.MonkeyPatch) -> None:
