@@ -25,6 +25,7 @@ import filelock
 import numpy as np
 import torch
 from torch import Tensor
+from torch.utils.data import Dataset
 from torch.utils.flop_counter import FlopCounterMode
 from torchvision.transforms.functional import to_pil_image
 from torchvision.utils import make_grid
@@ -37,8 +38,9 @@ from elsface_lite.inference.faces import crop_face, find_faces
 from elsface_lite.metrics.image import lpips, psnr, ssim
 from elsface_lite.network.elsface import ELSFace
 from elsface_lite.network.weights import load_pretrained
-from elsface_lite.training.faces import decode_faces, read_faces, split_faces
-from elsface_lite.training.run import Run
+from elsface_lite.training.batches import Pair
+from elsface_lite.training.faces import pairs_of
+from elsface_lite.training.run import Run, trainer_of
 from elsface_lite.training.run_config import RunConfig
 
 Changes = dict[str, Any]  # of the presets `lite`, by table and field: {"model.channels": 48}
@@ -153,17 +155,22 @@ def size(network: ELSFace) -> dict[str, float]:
     return {"parameters": sum(p.numel() for p in network.parameters()), "gmac": counter.get_total_flops() / 2e9}
 
 
+def hr_faces(pairs: Dataset[Pair]) -> np.ndarray:
+    """The HR faces of pairs: (n, 3, H, W), uint8."""
+    faces = [255 * pairs[i][1] for i in range(len(pairs))]  # type: ignore[arg-type]
+    return torch.stack(faces).round().to(torch.uint8).numpy()
+
+
 def train(folder: Path, changes: Changes, arguments: argparse.Namespace) -> dict[str, Any]:
     """Trains a run, or goes on with it, and measures it."""
     if not (folder / "config.toml").exists():
         fixed = dict(batch_size=8, epochs=arguments.epochs, precision=arguments.precision, symmetric=False)
         fixed |= dict(validate_every=100_000, log_every=100)
-        tables: dict[str, dict[str, Any]] = {"train": fixed, "model": {}}
+        data = {"faces": arguments.faces, "people": arguments.people}
+        tables: dict[str, dict[str, Any]] = {"train": fixed, "model": {}, "data": data}
         for name, value in changes.items():
             table, field = name.split(".")
             tables[table][field] = value
-        for name in ("training", "validation"):
-            (folder / f"{name}.faces").symlink_to((arguments.runs / f"{name}.faces").resolve())
         Run.create(folder, RunConfig.from_dict(tables))
     run = Run(folder)
     steps, started = 0, time.process_time()
@@ -172,11 +179,11 @@ def train(folder: Path, changes: Changes, arguments: argparse.Namespace) -> dict
         nonlocal steps
         steps += run.config.train.log_every
 
-    trainer = run.train(count)
+    trainer = trainer_of(run.config, arguments.runs / "decoded", start=not run.begun).fit(folder, count)
     minutes = (time.process_time() - started) / 60 * trainer.total_steps / max(steps, 1)
     network = load_pretrained(folder / "best.safetensors")
     row = size(network) | {"core_minutes": minutes, "faces_seen": trainer.total_steps * trainer.config.batch_size}
-    return row | measure(network, run.faces()[1])
+    return row | measure(network, hr_faces(trainer.validation))
 
 
 def line_of_table(name: str, changes: Changes, seed: int, arguments: argparse.Namespace) -> dict[str, Any] | None:
@@ -234,7 +241,8 @@ def restorers(name: str, arguments: argparse.Namespace) -> dict[str, Callable[[T
 def write_looks(name: str, arguments: argparse.Namespace, folder: Path) -> None:
     """Writes the portraits and the mean spectra of an experiment at scale 4; see the top of this file."""
     hr = quantize(torch.stack([crop_face(image, find_faces(image)[0]) for image in portraits().values()]))
-    held_out = read_faces(arguments.runs / "validation.faces")
+    config = RunConfig.from_dict({"data": {"faces": arguments.faces, "people": arguments.people}})
+    held_out = hr_faces(pairs_of(config, arguments.runs / "decoded")[1])
     batches = np.array_split(held_out, -(-len(held_out) // 16))
     pictures, spectra = [], {}
     for label, restorer in restorers(name, arguments).items():
@@ -248,16 +256,6 @@ def write_looks(name: str, arguments: argparse.Namespace, folder: Path) -> None:
     write([dict(zip(spectra, row, strict=True)) for row in zip(*spectra.values(), strict=True)], folder / "spectra.csv")
 
 
-def decode(arguments: argparse.Namespace) -> None:
-    """Decodes the faces once for all runs."""
-    arguments.runs.mkdir(parents=True, exist_ok=True)
-    config = RunConfig.from_dict({"data": {"faces": arguments.faces, "people": arguments.people}})
-    with filelock.FileLock(arguments.runs / ".decoding"):
-        files = [arguments.runs / f"{name}.faces" for name in ("training", "validation")]
-        if not all(file.exists() for file in files):
-            decode_faces(dict(zip(files, split_faces(config), strict=True)))
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("experiment", choices=EXPERIMENTS)
@@ -267,7 +265,7 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=1)
     parser.add_argument("--precision", default="bf16", help='"no" where the processor does not compute in bfloat16')
     arguments = parser.parse_args()
-    decode(arguments)
+    arguments.runs.mkdir(parents=True, exist_ok=True)
     table(arguments)  # trains what no other process does
     beside = Path(__file__).parent
     write(table(arguments), beside / f"{arguments.experiment}.csv")

@@ -1,23 +1,39 @@
 """Faces before any network sees them: files, sources, degradations, LR/HR pairs (chapter 01)."""
 
-from .degradation import downscale, quantize, upscale
-from .images import find_images, read_image, write_png
+from .cache import CachedFacePairs, DecodedFaces
+from .degradation import Bicubic, Degradation, downscale, generator, quantize, upscale
+from .folders import PairedFolders
+from .images import find_images, image_size, read_image, write_png
+from .inputs import as_batch, as_image
+from .named import degradation_named
 from .pairs import HR_SIZE, FacePairs, center_crop, load_face, load_faces, split_by_person
-from .sources import Faces, celeba, download_celeba, faces_in, orl_faces, people_of, portraits
+from .people import people_by_folder, people_of
+from .sources import Faces, celeba, download_celeba, faces_in, orl_faces, portraits
 
 __all__ = [
     "HR_SIZE",
+    "Bicubic",
+    "CachedFacePairs",
+    "DecodedFaces",
+    "Degradation",
     "FacePairs",
     "Faces",
+    "PairedFolders",
+    "as_batch",
+    "as_image",
     "celeba",
     "center_crop",
+    "degradation_named",
     "download_celeba",
     "downscale",
     "faces_in",
     "find_images",
+    "generator",
+    "image_size",
     "load_face",
     "load_faces",
     "orl_faces",
+    "people_by_folder",
     "people_of",
     "portraits",
     "quantize",

@@ -1,10 +1,14 @@
 """Pictures in and out of files: whatever a camera, a scanner or the web writes becomes (3, h, w) RGB in [0, 1]."""
 
+import glob
 import logging
 import os
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from io import BytesIO
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 import torch
@@ -19,6 +23,7 @@ SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".gif", ".bmp", "
 # (EPS, for one) start other programs.
 FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "GIF", "BMP", "PPM", "AVIF")
 MAX_PIXELS = 100_000_000
+ORIENTATION = 0x0112  # the EXIF tag; from 5 on, height and width are exchanged
 
 # Where nobody has set up logging, Pillow's notes on a broken file would go to stderr beside our one line.
 logging.getLogger("PIL").addHandler(logging.NullHandler())
@@ -40,19 +45,69 @@ def read_image(path: str | os.PathLike[str]) -> Tensor:
         ElsfaceError: the file is missing, is no image, is damaged, or has 100 megapixels or more (which is seen in its
             header, before anything is decoded). The message names it and says what to do.
     """
-    path = Path(path)
+    with _named(path) as file, _open(file, file) as image:
+        return _to_tensor(_upright(image), file)
+
+
+def decode_image(picture: Image.Image | IO[bytes]) -> Tensor:
+    """What `read_image` would read, of a picture that Pillow has opened, or of an open file, from its beginning.
+
+    Args:
+        picture: a PIL image, a file opened in binary mode, or an io.BytesIO.
+
+    Returns:
+        (3, h, w), float32, RGB in [0, 1].
+
+    Raises:
+        ElsfaceError: it holds no image, is damaged, or has 100 megapixels or more.
+    """
+    name = "the picture"
+    with _one_line(name):
+        if isinstance(picture, Image.Image):
+            return _to_tensor(_upright(picture), name)
+        if picture.seekable():
+            picture.seek(0)
+        with _open(BytesIO(picture.read()), name) as image:
+            return _to_tensor(_upright(image), name)
+
+
+def image_size(path: str | os.PathLike[str]) -> tuple[int, int]:
+    """Height and width in pixels of what `read_image` would read, from the header alone.
+
+    Raises:
+        ElsfaceError: as in `read_image`, as far as a header shows it.
+    """
+    with _named(path) as file, _open(file, file) as image:
+        if image.format == "TIFF":  # whether its size is that before or after turning depends on Pillow's version
+            image = _upright(image)
+            return image.height, image.width
+        # Not image.getexif(), which decodes a PNG to look behind its pixels.
+        turned = Image.Image.getexif(image).get(ORIENTATION) in (5, 6, 7, 8)
+        return (image.width, image.height) if turned else (image.height, image.width)
+
+
+@contextmanager
+def _named(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """A file that is there; whatever happens to it in the block is said in one line."""
+    file = Path(path)
+    with _one_line(file):
+        if not file.is_file():  # also keeps pipes and devices out, which would be waited for without end
+            raise ElsfaceError(f"{file} {'is not a file' if file.exists() else 'does not exist'}: check the name.")
+        yield file
+
+
+@contextmanager
+def _one_line(name: object) -> Iterator[None]:
     try:
-        if not path.is_file():  # also keeps pipes and devices out, which would be waited for without end
-            raise ElsfaceError(f"{path} {'is not a file' if path.exists() else 'does not exist'}: check the name.")
-        with warnings.catch_warnings(action="ignore"), _open(path) as image:
-            return _to_tensor(_upright(image), path)
+        with warnings.catch_warnings(action="ignore"):
+            yield
     except ElsfaceError:
         raise
     except Exception as error:  # Pillow's decoders answer broken files with almost any exception
-        raise _unreadable(path, error) from error
+        raise _unreadable(name, error) from error
 
 
-def _unreadable(path: Path, error: Exception) -> ElsfaceError:
+def _unreadable(path: object, error: Exception) -> ElsfaceError:
     if isinstance(error, OSError) and error.errno is not None:
         return ElsfaceError(f"cannot read {path}: {error.strerror}.")
     if isinstance(error, MemoryError):
@@ -61,28 +116,29 @@ def _unreadable(path: Path, error: Exception) -> ElsfaceError:
     return ElsfaceError(f"{path} is damaged ({reason}): save it again, or take another copy.")
 
 
-def _open(path: Path) -> Image.Image:
+def _open(file: Path | IO[bytes], name: object) -> Image.Image:
     """The image with only its header read."""
     Image.init()
     try:
-        image = Image.open(path, formats=[name for name in FORMATS if name in Image.OPEN])
+        image = Image.open(file, formats=[known for known in FORMATS if known in Image.OPEN])
     except Image.DecompressionBombError as error:
-        raise _too_large(path, "far more than") from error
+        raise _too_large(name, "far more than") from error
     except Image.UnidentifiedImageError as error:
-        raise ElsfaceError(f"{path} {_what_else(path)}: save it as JPEG or PNG.") from error
+        raise ElsfaceError(f"{name} {_what_else(file)}: save it as JPEG or PNG.") from error
     if image.width * image.height >= MAX_PIXELS:
         image.close()
-        raise _too_large(path, f"{image.width}x{image.height}, and the limit is")
+        raise _too_large(name, f"{image.width}x{image.height}, and the limit is")
     return image
 
 
-def _too_large(path: Path, size: str) -> ElsfaceError:
+def _too_large(path: object, size: str) -> ElsfaceError:
     return ElsfaceError(f"{path} is too large ({size} {MAX_PIXELS // 10**6} megapixels): shrink it first.")
 
 
-def _what_else(path: Path) -> str:
-    with path.open("rb") as file:
-        start = file.read(12)
+def _what_else(file: Path | IO[bytes]) -> str:
+    with file.open("rb") if isinstance(file, Path) else file as opened:
+        opened.seek(0)
+        start = opened.read(12)
     if not start:
         return "is empty"
     if start[4:8] == b"ftyp":
@@ -98,7 +154,7 @@ def _upright(image: Image.Image) -> Image.Image:
         return image
 
 
-def _to_tensor(image: Image.Image, path: Path) -> Tensor:
+def _to_tensor(image: Image.Image, path: object) -> Tensor:
     if image.mode == "F" or image.mode.startswith("I"):
         return _from_deep_grey(image, path)
     if image.has_transparency_data:
@@ -108,7 +164,7 @@ def _to_tensor(image: Image.Image, path: Path) -> Tensor:
     return torch.from_numpy(pixels).permute(2, 0, 1).contiguous().float().div_(255)
 
 
-def _from_deep_grey(image: Image.Image, path: Path) -> Tensor:
+def _from_deep_grey(image: Image.Image, path: object) -> Tensor:
     """16 and 32 bits, and floats: Pillow's own conversion to RGB would clip them at 255."""
     values = np.array(image).astype(np.float32)
     if image.mode != "F":
@@ -156,7 +212,8 @@ def find_images(inputs: Iterable[str | os.PathLike[str]]) -> list[Path]:
 
     Args:
         inputs: a file is taken as it is; a folder is searched with all below it, links followed, for names that end
-            like an image (`SUFFIXES`), sorted; hidden ones are passed over.
+            like an image (`SUFFIXES`), sorted; hidden ones are passed over. What is neither may be a pattern such as
+            `*.jpg`, which some shells leave to the program.
 
     Returns:
         Each file once, in the order given.
@@ -173,6 +230,8 @@ def find_images(inputs: Iterable[str | os.PathLike[str]]) -> list[Path]:
             found += images
         elif path.exists():
             found.append(path)
+        elif matches := sorted(glob.glob(str(path))):  # noqa: PTH207 (of absolute paths, too)
+            found += find_images(matches)
         else:
             raise ElsfaceError(f"{path} does not exist: check the name.")
     return list(dict.fromkeys(found))

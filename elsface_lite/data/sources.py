@@ -3,7 +3,6 @@
 Sources and their licences: data/README.md.
 """
 
-import csv
 import hashlib
 import importlib.util
 import shutil
@@ -11,8 +10,6 @@ import stat
 import tempfile
 import urllib.request
 import zipfile
-from collections import Counter
-from collections.abc import Iterable
 from http.client import HTTPException
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
@@ -24,6 +21,7 @@ from ..errors import ElsfaceError
 from ..files import whole_file
 from ..packages import extra
 from .images import find_images, is_folder, read_image
+from .people import people_of as people_of
 
 CELEBA_SPLITS = {"train": "0", "valid": "1", "test": "2"}
 # MD5 as torchvision.datasets.CelebA checks them.
@@ -53,29 +51,6 @@ def faces_in(folder: str | Path) -> list[Path]:
     if not is_folder(folder):
         raise ElsfaceError(f"there is no folder {folder}: give a folder of pictures.")
     return find_images([folder])
-
-
-def people_of(paths: Iterable[str | Path], table: str | Path) -> list[str]:
-    """The person on each picture, from a CSV table with the columns `file` (its name) and `identity`.
-
-    Raises:
-        ElsfaceError: the table is missing, lacks a column, or does not name every picture; or two pictures have one
-            name, so that the table cannot tell them apart.
-    """
-    files = [Path(path) for path in paths]
-    names = Counter(file.name for file in files)
-    if twice := [file for file in files if file.name == names.most_common(1)[0][0]][1:]:
-        raise ElsfaceError(f"{twice[0]} is not the only {twice[0].name}, so {table} cannot say whose face it is.")
-    try:
-        with Path(table).open(encoding="utf-8", newline="") as rows:
-            people = {row["file"]: row["identity"] for row in csv.DictReader(rows) if row["identity"]}
-        return [people[file.name] for file in files]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise ElsfaceError(f"cannot read the table of identities {table}: {error}.") from error
-    except KeyError as error:
-        raise ElsfaceError(
-            f"{table} has no {error}: it needs the columns file,identity and a row per picture."
-        ) from error
 
 
 def celeba(root: str | Path, split: str) -> Faces:

@@ -26,10 +26,11 @@ from PIL import Image
 from elsface_lite import ELSFace, ELSFaceConfig, ElsfaceError, read_image, restore, write_png
 from elsface_lite.cli.main import main
 from elsface_lite.data import images
+from elsface_lite.data.cache import DecodedFaces
 from elsface_lite.data.pairs import load_face
-from elsface_lite.data.sources import celeba, faces_in, people_of, portraits
+from elsface_lite.data.people import people_of
+from elsface_lite.data.sources import celeba, faces_in, portraits
 from elsface_lite.metrics.pairs import FolderPairs
-from elsface_lite.training.faces import decode_faces, read_faces
 
 TINY = {"channels": 8, "heads": 2, "hfebs": 1, "hfeb_blocks": 1, "out_channels": 4}
 GOOD = 12
@@ -96,7 +97,7 @@ for name, data in files.items():
         small = peak() - before
     start = time.process_time()  # not of the clock: other processes may be busy
     try:
-        assert load_face(folder / "picture", 16).shape == (3, 16, 16)
+        assert load_face(folder / "picture", 16, enlarge=True).shape == (3, 16, 16)
         outcomes["read"] += 1
     except ElsfaceError as error:
         outcomes["refused" if one_line(str(error)) else f"many lines: {name}"] += 1
@@ -107,6 +108,7 @@ print(json.dumps({"outcomes": outcomes, "slowest": slowest, "small": small, "lar
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="memory is measured by getrusage")
 def test_three_thousand_pictures_are_read_or_refused(tmp_path):
     """In a process of its own, whose memory is measured."""
@@ -130,6 +132,7 @@ def test_three_thousand_pictures_are_read_or_refused(tmp_path):
     assert found["large"] < 4000
 
 
+@pytest.mark.slow
 @links
 @pytest.mark.parametrize(("lr", "count"), [(True, 360), (False, 120)])
 def test_a_folder_of_broken_pictures_stops_none_of_the_good(model, tmp_path, lr, count):
@@ -189,7 +192,7 @@ def test_evaluate_names_the_picture_that_is_broken(tmp_path, capsys):
     assert refused > count / 3
 
 
-def test_decode_faces_skips_a_few_and_refuses_many(tmp_path, capsys):
+def test_decoding_skips_a_few_and_refuses_many(tmp_path, capsys):
     good = []
     for number in range(300):
         good.append(tmp_path / f"{number:03}.png")
@@ -197,16 +200,12 @@ def test_decode_faces_skips_a_few_and_refuses_many(tmp_path, capsys):
     bad = [tmp_path / name for name in odd()]
     for path in bad:
         path.write_bytes(odd()[path.name])
-    few, second, many = (tmp_path / f"{name}.faces" for name in ("few", "second", "many"))
-    decode_faces({few: [bad[0], *good, bad[2]], second: [*good[:10], bad[6]]})  # 1 of 11, but 3 of 313
-    faces = read_faces(few)
-    assert len(faces) == 300 and len(read_faces(second)) == 10 and capsys.readouterr().err.count("skipped: ") == 3
-    assert faces[:, 0, 0, 0].tolist() == [round(255 * round(255 * number / 300) / 255) for number in range(300)]
+    faces = DecodedFaces([bad[0], *good, bad[2]], tmp_path / "cache", 16)
+    assert faces.paths == good and capsys.readouterr().err.count("skipped: ") == 2
+    assert faces.array[:, 0, 0, 0].tolist() == [round(255 * number / 300) for number in range(300)]
     with pytest.raises(ElsfaceError, match=r"of \d+ pictures cannot be read"):
-        decode_faces({many: [*good, *bad]})
-    with pytest.raises(ElsfaceError, match=r"none of the 1 pictures for many.faces"):
-        decode_faces({second: good, many: bad[:1]})
-    assert not many.exists() and len(read_faces(second)) == 10 and not list(tmp_path.glob("*.part*"))
+        DecodedFaces([*good, *bad], tmp_path / "cache", 16)
+    assert len(list((tmp_path / "cache").glob("*.faces"))) == 1 and not list((tmp_path / "cache").glob(".*.part*"))
 
 
 def truncate(path: Path) -> None:
@@ -245,7 +244,7 @@ def test_a_file_that_vanishes_and_returns_while_it_is_read(tmp_path):
     try:
         while min(read, refused) < 50 and read + refused < 20_000:
             try:
-                read += load_face(path, 16).shape == (3, 16, 16)
+                read += load_face(path, 16, enlarge=True).shape == (3, 16, 16)
             except ElsfaceError as error:
                 refused += 1
                 assert one_line(str(error))

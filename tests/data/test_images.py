@@ -13,7 +13,7 @@ from PIL import Image
 from png import png_bytes
 
 from elsface_lite import ElsfaceError, read_image, write_png
-from elsface_lite.data.images import MAX_PIXELS, SUFFIXES, find_images
+from elsface_lite.data.images import MAX_PIXELS, SUFFIXES, find_images, image_size
 
 RGB = np.random.default_rng(0).integers(0, 256, (24, 20, 3), dtype=np.uint8)
 SMOOTH = np.stack([*np.meshgrid(np.linspace(0, 255, 40), np.linspace(0, 255, 48)), np.full((48, 40), 90.0)], -1)
@@ -316,3 +316,31 @@ def test_find_images_names_what_is_missing_or_empty(tmp_path: Path) -> None:
     touch(tmp_path / "notes.txt")
     with pytest.raises(ElsfaceError, match="holds no image"):
         find_images([tmp_path])
+
+
+def test_a_pattern_is_what_it_matches(tmp_path):
+    """Where the shell leaves it to the program."""
+    for name in ("b.png", "a.png", "c.jpg", "[d].png"):
+        (tmp_path / name).touch()
+    assert [path.name for path in find_images([tmp_path / "?.png"])] == ["a.png", "b.png"]
+    assert [path.name for path in find_images([tmp_path / "[d].png"])] == ["[d].png"]
+    with pytest.raises(ElsfaceError, match="does not exist"):
+        find_images([tmp_path / "*.bmp"])
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "png", "webp", "tif", "bmp", "gif"])
+@pytest.mark.parametrize("orientation", [1, 3, 6, 8])
+def test_the_size_in_the_header_is_that_of_the_picture(tmp_path, suffix, orientation):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    path = tmp_path / f"a.{suffix}"
+    Image.new("RGB", (5, 9), "red").save(path, **({} if suffix in ("bmp", "gif") else {"exif": exif}))
+    assert image_size(path) == tuple(read_image(path).shape[1:])
+
+
+def test_a_header_is_enough_for_the_size(tmp_path):
+    Image.new("RGB", (500, 300), "red").save(tmp_path / "a.png")
+    (tmp_path / "a.png").write_bytes((tmp_path / "a.png").read_bytes()[:100])
+    assert image_size(tmp_path / "a.png") == (300, 500)
+    with pytest.raises(ElsfaceError, match=r"gone\.png does not exist"):
+        image_size(tmp_path / "gone.png")

@@ -1,18 +1,21 @@
 """LR/HR pairs: the bicubic everybody reports, centre crops that do not stretch, people that are not in both splits."""
 
 import math
+import pickle
 import random
 
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from conftest import shared
 from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader
 
 from elsface_lite.data import pairs as module
-from elsface_lite.data.degradation import downscale, quantize, upscale
+from elsface_lite.data.degradation import Bicubic, downscale, generator, quantize, upscale
+from elsface_lite.data.named import degradation_named
 from elsface_lite.data.pairs import FacePairs, center_crop, load_face, load_faces, split_by_person
 from elsface_lite.errors import ElsfaceError
 
@@ -66,6 +69,38 @@ def test_lr_holds_8_bit_values_only():
     assert lr.shape == (2, 3, 4, 6)
     assert torch.equal(lr, (255 * lr).round() / 255)
     assert lr.min() >= 0 and lr.max() <= 1
+
+
+@pytest.mark.parametrize("scale", [2, 3, 4, 5])
+def test_one_image_and_a_batch_of_it_come_out_alike(scale):
+    image = torch.rand(3, 60, 120, generator=torch.Generator().manual_seed(0))
+    for function in (downscale, upscale, center_crop):
+        assert torch.equal(function(image, scale)[None], function(image[None], scale))
+    assert downscale(image, scale).shape == (3, 60 // scale, 120 // scale)
+    assert upscale(image, scale).shape == (3, 60 * scale, 120 * scale)
+    assert torch.equal(Bicubic(scale)(image), downscale(image, scale))
+
+
+def test_bicubic_is_equal_to_another_of_its_scale():
+    assert Bicubic() == Bicubic(4) != Bicubic(3)
+    assert repr(Bicubic(3)) == "Bicubic(scale=3)" and pickle.loads(pickle.dumps(Bicubic(3))) == Bicubic(3)
+
+
+def test_degradations_have_names():
+    assert degradation_named("bicubic", 3) == Bicubic(3)
+    with pytest.raises(ElsfaceError, match="no degradation 'bicubik': choose bicubic"):
+        degradation_named("bicubik", 4)
+
+
+def test_a_generator_depends_on_its_key_alone():
+    torch.manual_seed(5)
+    first = torch.rand(3, generator=generator(7, 1, 2))
+    assert torch.equal(torch.rand(3, generator=generator(7, 1, 2)), first)
+    assert all(
+        not torch.equal(torch.rand(3, generator=generator(*key)), first) for key in [(7, 1, 3), (7, 1), (8, 1, 2)]
+    )
+    # Written down: a resumed training has to see what the interrupted one would have seen.
+    assert generator(0, 1, 2).initial_seed() == 1535930435702422785
 
 
 def test_quantize_clamps_and_rounds():
@@ -166,11 +201,74 @@ def test_an_unreadable_file_is_named(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("paths", "scale", "message"), [([], 4, "empty"), (["a.png"], 3, "scale 3"), (["a.png"], 0, "scale 0")]
+    ("paths", "scale", "message"),
+    [([], 4, "empty"), (["a.png"], 3, "scale 3 .*such as 126"), (["a.png"], 0, "scale 0")],
 )
 def test_pairs_that_cannot_be_are_refused(paths, scale, message):
     with pytest.raises(ElsfaceError, match=message):
         FacePairs(paths, scale)
+
+
+def test_a_picture_smaller_than_the_hr_size_is_refused_by_name(tmp_path):
+    path = save(tmp_path, "a.png", np.zeros((40, 100, 3), np.uint8))
+    for read in (lambda: load_face(path, 64), lambda: load_faces([path], 64), lambda: FacePairs([path], 4, 64)[0]):
+        with pytest.raises(ElsfaceError, match=r"a\.png has 100x40 pixels, too few for .* 64x64: .*enlarge=True"):
+            read()
+    assert load_face(path, 64, enlarge=True).shape == (3, 64, 64)
+    assert FacePairs([path], 4, 64, enlarge=True)[0][1].shape == (3, 64, 64)
+    assert load_face(path, 40).shape == (3, 40, 40)
+
+
+def test_small_pictures_are_not_taken_for_hr_faces_in_silence():
+    paths = sorted(shared("cases/train/tiny20").iterdir())
+    with pytest.raises(ElsfaceError, match="32x32 pixels, too few"):
+        FacePairs(paths)[0]
+
+
+def noisy(hr: Tensor, generator: torch.Generator) -> Tensor:
+    lr = downscale(hr, 4)
+    return (lr + 0.1 * torch.randn(lr.shape, generator=generator)).clamp(0, 1)
+
+
+def loaded(pairs: FacePairs, **options) -> list[Tensor]:
+    return [lr for batch, _ in DataLoader(pairs, 2, **options) for lr in batch]
+
+
+@pytest.fixture
+def two(tmp_path) -> list[str]:
+    random = np.random.default_rng(0)
+    return [save(tmp_path, f"{i}.png", random.integers(0, 256, (16, 16, 3), dtype=np.uint8)) for i in range(2)]
+
+
+@pytest.mark.slow
+def test_ones_own_degradation_is_the_same_for_every_access_and_in_every_worker(two):
+    pairs = FacePairs(two, 4, 16, degradation=noisy, seed=3)
+    first = [pairs[i][0] for i in range(2)]
+    torch.manual_seed(1)
+    assert all(torch.equal(pairs[i][0], first[i]) for i in (1, 0))
+    assert torch.equal(pairs[-1][0], first[1])
+    assert not torch.equal(FacePairs(two, 4, 16, degradation=noisy, seed=4)[0][0], first[0])
+    for options in (dict(), dict(num_workers=2), dict(num_workers=1, multiprocessing_context="spawn")):
+        assert all(torch.equal(a, b) for a, b in zip(loaded(pairs, **options), first, strict=True)), options
+    assert pairs.kept and not pickle.loads(pickle.dumps(pairs)).kept
+
+
+def test_a_pair_depends_on_its_key(two):
+    pairs = FacePairs(two, 4, 16, degradation=noisy)
+    hr = pairs.hr(0)
+    assert torch.equal(pairs.pair(hr, 0)[0], pairs[0][0]) and torch.equal(pairs.pair(hr, 0)[1], hr)
+    assert torch.equal(pairs.pair(hr, 5, 1)[0], pairs.pair(hr, 5, 1)[0])
+    assert not torch.equal(pairs.pair(hr, 5, 1)[0], pairs.pair(hr, 5, 2)[0])
+
+
+def test_a_degradation_of_another_scale_is_named(two):
+    with pytest.raises(ElsfaceError, match=r"Bicubic\(scale=2\) made .*\(3, 8, 8\).*scale 4.*\(3, 4, 4\)"):
+        FacePairs(two, 4, 16, degradation=Bicubic(2))[0]
+
+
+def test_times_three(two):
+    lr, hr = FacePairs(two, scale=3, size=15)[1]
+    assert lr.shape == (3, 5, 5) and hr.shape == (3, 15, 15)
 
 
 def test_load_faces_stacks_in_order(tmp_path):

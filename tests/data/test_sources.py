@@ -18,7 +18,7 @@ from PIL import Image
 
 from elsface_lite.data import sources
 from elsface_lite.data.pairs import load_faces
-from elsface_lite.data.sources import celeba, download, download_celeba, faces_in, orl_faces, people_of, portraits
+from elsface_lite.data.sources import celeba, download, download_celeba, faces_in, orl_faces, portraits
 from elsface_lite.errors import ElsfaceError
 
 
@@ -74,22 +74,6 @@ def test_a_folder_without_pictures_says_so(tmp_path):
         faces_in(tmp_path / "gone")
     with pytest.raises(ElsfaceError, match="there is no folder"):
         faces_in(tmp_path / "notes.txt")
-
-
-def test_people_come_from_a_table(tmp_path):
-    table = tmp_path / "people.csv"
-    table.write_text("file,identity\na.jpg,Ann\nb.jpg,Bo\n", encoding="utf-8")
-    assert people_of([Path("x/b.jpg"), "a.jpg"], table) == ["Bo", "Ann"]
-    with pytest.raises(ElsfaceError, match=r"c\.jpg"):
-        people_of(["c.jpg"], table)
-    table.write_text("picture,identity\na.jpg,Ann\n", encoding="utf-8")
-    with pytest.raises(ElsfaceError, match="columns file,identity"):
-        people_of(["a.jpg"], table)
-    with pytest.raises(ElsfaceError, match=r"gone\.csv"):
-        people_of(["a.jpg"], tmp_path / "gone.csv")
-    table.write_bytes(jpeg(0))
-    with pytest.raises(ElsfaceError, match=r"people\.csv"):
-        people_of(["a.jpg"], table)
 
 
 @pytest.mark.parametrize("place", [".", "celeba"])
@@ -271,5 +255,5 @@ def test_the_two_portraits():
 
 def test_portraits_without_scikit_image_say_how_to_get_it(monkeypatch):
     monkeypatch.setitem(sys.modules, "skimage.data", None)
-    with pytest.raises(ElsfaceError, match="pip install scikit-image matplotlib"):
+    with pytest.raises(ElsfaceError, match=r"pip install .elsface-lite\[course\]"):
         portraits()

@@ -1,0 +1,23 @@
+"""Degradations by name, for a config file or a command line."""
+
+from collections.abc import Callable
+
+from ..errors import ElsfaceError
+from .degradation import Bicubic, Degradation
+
+DEGRADATIONS: dict[str, Callable[[int], Degradation]] = {"bicubic": Bicubic}  # name -> what makes it for a scale
+
+
+def degradation_named(name: str, scale: int) -> Degradation:
+    """The degradation of this name.
+
+    Args:
+        name: "bicubic".
+        scale: LR pixels are this many HR pixels wide.
+
+    Raises:
+        ElsfaceError: there is none of this name; the message lists them.
+    """
+    if name not in DEGRADATIONS:
+        raise ElsfaceError(f"there is no degradation {name!r}: choose {', '.join(DEGRADATIONS)}.")
+    return DEGRADATIONS[name](scale)
