@@ -1,34 +1,58 @@
-"""`elsface-lite evaluate`: restored faces against the true ones."""
+"""`elsface-lite evaluate`: restored faces against the true ones, or against others."""
 
 import argparse
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from ..data.images import find_images
-from ..data.pairs import split_by_person
-from ..data.sources import people_of
+import torch
+
+from ..data.pairs import HR_SIZE, split_by_person
+from ..data.people import people_of
+from ..data.sources import faces_in
 from ..errors import ElsfaceError
-from ..metrics.evaluator import DEFAULT_METRICS, IMAGE_METRICS, SET_METRICS, Evaluator
-from ..metrics.pairs import FolderPairs, Pairs, RestoredFaces, load_network, measure_pairs
-from ..metrics.report import render_table, write_csv, write_json, write_sheet
+from ..metrics.evaluator import DEFAULT_METRICS, IMAGE_METRICS, SET_METRICS, SR_METRICS, Evaluator, Metric
+from ..metrics.niqe import niqe, read_model
+from ..metrics.pairs import (
+    FolderImages,
+    FolderPairs,
+    Images,
+    RestoredFaces,
+    load_network,
+    measure_images,
+    measure_reference,
+    usable_device,
+)
+from ..metrics.report import notes_on, render_table, write_csv, write_json, write_sheet
+from .terminal import positive
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """What `evaluate` takes."""
     parser.description = (
         "Measures SR against HR faces, as files of two folders (--sr, --hr), or as what a network makes of the LR "
-        "versions of HR faces (--weights, --faces)."
+        "versions of HR faces (--weights, --faces); or SR alone, by niqe, or by fid and kid against any other real "
+        "faces (--sr, --reference)."
     )
     option = parser.add_argument
-    option("--sr", type=Path, metavar="DIR", help="restored faces, PNG, with the stems of --hr")
+    option("--sr", type=Path, metavar="DIR", help="restored faces, PNG, at the same places and of the names in --hr")
     option("--hr", type=Path, metavar="DIR", help="the true faces")
+    option("--pattern", default="{}", metavar="NAME", help='how SR files are called, {} for the HR name: "{}_x4"')
     option("--weights", metavar="NAME", help='shipped weights to restore --faces with, or "bicubic"')
     option("--faces", type=Path, metavar="DIR", help="HR faces, from which LR faces are made")
     option("--people", type=Path, metavar="CSV", help="table (file, identity): only the people that `train` holds out")
     option("--held-out", type=int, default=60, metavar="N", help="how many people those are (default: 60)")
+    option("--size", type=positive, default=HR_SIZE, metavar="N", help=f"side of the HR faces of --faces ({HR_SIZE})")
+    option("--enlarge", action="store_true", help="take --faces that are smaller than --size as well")
     option("--scale", type=int, default=4, help="of --weights, and of the LR column of --sheet (default: 4)")
-    known = ", ".join(IMAGE_METRICS | SET_METRICS)
-    option("--metrics", nargs="+", default=DEFAULT_METRICS, metavar="NAME", help=f"of {known}")
+    option("--reference", type=Path, metavar="DIR", help="real faces for fid and kid, in place of HR; not in pairs")
+    known = ", ".join(IMAGE_METRICS | SR_METRICS | SET_METRICS)
+    default = f"default: {', '.join(DEFAULT_METRICS)}, as far as they are installed"
+    option("--metrics", nargs="+", metavar="NAME", help=f"of {known} ({default})")
+    option("--niqe-model", type=Path, metavar="FILE", help="the published model of NIQE (.npz), for niqe")
+    option("--crop-border", type=int, default=0, metavar="N", help="cut so many pixels from each side first (0)")
+    option("--device", metavar="D", help="cpu, cuda, ... (default: cuda if there is one)")
     option("--csv", type=Path, metavar="FILE", help="write the table, with conventions and versions")
     option("--json", type=Path, metavar="FILE", help="the same, and the values of every face")
     option("--sheet", type=Path, metavar="FILE", help="write a PNG of the best, the median and the worst face")
@@ -40,36 +64,84 @@ def run(arguments: argparse.Namespace) -> int:
     Raises:
         ElsfaceError: it cannot be done, with the reason.
     """
-    Evaluator(arguments.metrics)  # an unknown name is refused before anything is read
-    pairs, source = _sources(arguments)
-    evaluator = measure_pairs(pairs, arguments.metrics)
-    print(render_table(evaluator.table()))
-    print(*pairs.notes, sep="\n", end="\n" if pairs.notes else "")
+    metrics = _metrics(arguments)
+    evaluator = Evaluator(metrics, arguments.crop_border)  # what cannot be measured is seen before anything is read
+    device = usable_device(arguments.device)
+    images, source = _sources(arguments, evaluator, device)
+    if metrics is None and len(images.names) == 1:
+        evaluator.metrics = {name: metric for name, metric in evaluator.metrics.items() if name not in SET_METRICS}
+        evaluator.notes.append("fid and kid were left out: they compare sets, and there is one image.")
+    if arguments.reference and evaluator.metrics.keys() & SET_METRICS.keys():
+        images.notes += measure_reference(arguments.reference, evaluator, device)
+    measure_images(images, evaluator, device)
+    print(render_table(evaluator))
+    for note in notes_on(evaluator, images):
+        print(note)
     if arguments.csv:
-        write_csv(evaluator.table(), arguments.csv)
+        write_csv(evaluator, arguments.csv)
     if arguments.json:
-        write_json(evaluator, pairs, source, arguments.json)
+        write_json(evaluator, images, source, arguments.json)
     if arguments.sheet:
-        write_sheet(evaluator, pairs, arguments.scale, arguments.sheet)
+        write_sheet(evaluator, images, arguments.scale, arguments.sheet)
     return 0
 
 
-def _sources(arguments: argparse.Namespace) -> tuple[Pairs, dict[str, Any]]:
+def _metrics(arguments: argparse.Namespace) -> list[str | Metric] | None:
+    """What is to be measured; None for the defaults, as far as they are installed.
+
+    Raises:
+        ElsfaceError: a model of NIQE that cannot be read, or that nothing uses.
+    """
+    names = arguments.metrics
+    if names is None and arguments.sr and not arguments.hr:
+        names = list(SET_METRICS) if arguments.reference else None
+    if arguments.niqe_model is None:
+        return names
+    if "niqe" not in (names or ()):
+        raise ElsfaceError("--niqe-model is for the metric niqe: name it with --metrics.")
+    model = read_model(arguments.niqe_model)
+    convention = f"model {arguments.niqe_model.name}, Y of BT.601, rounded, patches of {model.block} pixels"
+    own = replace(SR_METRICS["niqe"], function=partial(niqe, model=model), convention=convention)
+    return [own if name == "niqe" else name for name in names]
+
+
+def _sources(
+    arguments: argparse.Namespace, evaluator: Evaluator, device: torch.device
+) -> tuple[Images, dict[str, Any]]:
     """What the command line asks to evaluate, and its description for the report.
 
     Raises:
-        ElsfaceError: neither of the two forms is complete, or parts of both are given.
+        ElsfaceError: none of the three forms is complete, parts of two are given, or options do not go together.
     """
     given = {name for name in ("sr", "hr", "weights", "faces") if getattr(arguments, name) is not None}
+    takes = {metric.takes: name for name, metric in evaluator.metrics.items()}
+    source: dict[str, Any] = {name: str(getattr(arguments, name)) for name in sorted(given)}
+    if arguments.reference:
+        if arguments.metrics and "features" not in takes:
+            raise ElsfaceError("--reference is for fid and kid: name one of them with --metrics.")
+        source["reference"] = str(arguments.reference)
     if given == {"sr", "hr"}:
-        return FolderPairs(arguments.sr, arguments.hr), {"sr": str(arguments.sr), "hr": str(arguments.hr)}
+        source["pattern"] = arguments.pattern
+        return FolderPairs(arguments.sr, arguments.hr, arguments.pattern), source
     if given == {"weights", "faces"}:
-        network = load_network(arguments.weights, arguments.scale)
-        source = {"weights": arguments.weights, "faces": str(arguments.faces), "scale": arguments.scale}
-        faces = find_images([arguments.faces])
-        if arguments.people:
-            source["held_out"] = arguments.held_out
-            _, held_out = split_by_person(people_of(faces, arguments.people), arguments.held_out, seed=0)
-            faces = [faces[i] for i in held_out]
-        return RestoredFaces(network, faces, arguments.scale), source
-    raise ElsfaceError("give --sr DIR and --hr DIR, or --weights NAME and --faces DIR.")
+        return _restored(arguments, source, device), source
+    needs_hr = takes.get("pair") or (takes.get("features") if not arguments.reference else None)
+    if given == {"sr"} and not needs_hr and not arguments.sheet:
+        return FolderImages(arguments.sr), source
+    raise ElsfaceError(
+        "give --sr DIR and --hr DIR, or --weights NAME and --faces DIR; --sr DIR without --hr only for --metrics niqe, "
+        "or with --reference DIR for fid and kid."
+    )
+
+
+def _restored(arguments: argparse.Namespace, source: dict[str, Any], device: torch.device) -> RestoredFaces:
+    """What the network makes of the faces, or of those of held-out people; adds to the description."""
+    network, faces = load_network(arguments.weights, arguments.scale), faces_in(arguments.faces)
+    source |= {"scale": arguments.scale, "size": arguments.size}
+    if arguments.people:
+        source["held_out"] = arguments.held_out
+        people = people_of(faces, arguments.people, arguments.faces)
+        _, held_out = split_by_person(people, arguments.held_out, seed=0)
+        faces = [faces[i] for i in held_out]
+    size, enlarge = arguments.size, arguments.enlarge
+    return RestoredFaces(network, faces, arguments.faces, arguments.scale, size, enlarge, device)

@@ -1,52 +1,87 @@
 """Every metric by its name, over as many pairs as come, with the interval of each mean."""
 
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
 from functools import partial
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor
 
 from ..errors import ElsfaceError
-from .image import check_pair, identity, lpips, mae, psnr, ssim
+from .image import check_pair, identity, lpips, mae, psnr, ssim, without_border
+from .networks import missing_metrics
+from .niqe import niqe
 from .sets import frechet_distance, inception_features, kernel_distance
 
 RESAMPLES = 1000  # of the bootstrap
 
 
-class Metric(NamedTuple):
-    """A metric: what measures it, its unit, whether more is better, and its convention in words."""
+@dataclass(frozen=True)
+class Metric:
+    """A metric, ours or your own, for an `Evaluator`.
 
-    measure: Callable[[Tensor, Tensor], Tensor]
-    unit: str
+    Args:
+        function: what measures it, on what `takes` says.
+        name: in tables.
+        higher_is_better: or lower.
+        unit: in tables, such as dB.
+        convention: in tables, in words: all that one needs to measure the same.
+        takes: "pair" for (b, 3, h, w) SR and HR, both RGB in [0, 1], to (b,); "sr" for SR alone to (b,); "features" for
+            (n, 2048) and (m, 2048), what `inception_features` gives of two sets of images, to a scalar.
+    """
+
+    function: Callable[..., Tensor]
+    name: str
     higher_is_better: bool
-    convention: str
+    unit: str = ""
+    convention: str = ""
+    takes: Literal["pair", "sr", "features"] = "pair"
 
 
-# One value an image, from images.
-IMAGE_METRICS = {
-    "psnr": Metric(psnr, "dB", True, "RGB, 8-bit values, per image, then the mean"),
-    "psnr_y": Metric(partial(psnr, channel="y"), "dB", True, "Y of BT.601 (16-235), not rounded, per image"),
-    "ssim": Metric(ssim, "", True, "RGB, Gaussian window 11, sigma 1.5, windows inside the image"),
-    "ssim_y": Metric(partial(ssim, channel="y"), "", True, "Y of BT.601, otherwise as ssim"),
-    "mae": Metric(mae, "8-bit levels", False, "RGB, 8-bit values, per image, then the mean"),
-    "mae_y": Metric(partial(mae, channel="y"), "8-bit levels", False, "Y of BT.601, otherwise as mae"),
-    "lpips": Metric(lpips, "", False, "version 0.1, AlexNet, RGB in [-1, 1], at the size of the images"),
-    "lpips_vgg": Metric(partial(lpips, net="vgg"), "", False, "version 0.1, VGG16, otherwise as lpips"),
-    "identity": Metric(identity, "", False, "distance of dlib's embeddings of CelebA-aligned faces; 0.6: same person"),
-}
+def by_name(*metrics: Metric) -> dict[str, Metric]:
+    """Metrics as a table."""
+    return {metric.name: metric for metric in metrics}
+
+
+# One value an image, from pairs.
+IMAGE_METRICS = by_name(
+    Metric(psnr, "psnr", True, "dB", "RGB, 8-bit values, per image, then the mean"),
+    Metric(partial(psnr, channel="y"), "psnr_y", True, "dB", "Y of BT.601 (16-235), not rounded, per image"),
+    Metric(ssim, "ssim", True, "", "RGB, Gaussian window 11, sigma 1.5, windows inside the image"),
+    Metric(partial(ssim, channel="y"), "ssim_y", True, "", "Y of BT.601, otherwise as ssim"),
+    Metric(mae, "mae", False, "8-bit levels", "RGB, 8-bit values, per image, then the mean"),
+    Metric(partial(mae, channel="y"), "mae_y", False, "8-bit levels", "Y of BT.601, otherwise as mae"),
+    Metric(lpips, "lpips", False, "", "version 0.1, AlexNet, RGB in [-1, 1], at the size of the images"),
+    Metric(partial(lpips, net="vgg"), "lpips_vgg", False, "", "version 0.1, VGG16, otherwise as lpips"),
+    Metric(identity, "identity", False, "", "distance of dlib's embeddings of CelebA-aligned faces; 0.6: same person"),
+)
+# One value an image, from SR alone.
+SR_METRICS = by_name(
+    Metric(niqe, "niqe", False, "", "NIQE, fitted on faces: not comparable with papers", "sr"),
+)
 # One value for the set, from features.
-SET_METRICS = {
-    "fid": Metric(frechet_distance, "", False, "Inception of 2015-12-05, clean-fid resizing; biased under some 1000s"),
-    "kid": Metric(kernel_distance, "", False, "features of fid, cubic kernel, unbiased for independent sets"),
-}
+SET_METRICS = by_name(
+    Metric(
+        frechet_distance,
+        "fid",
+        False,
+        "",
+        "Inception of 2015-12-05, clean-fid resizing; biased under some 1000s",
+        "features",
+    ),
+    Metric(
+        kernel_distance, "kid", False, "", "features of fid, cubic kernel, unbiased for independent sets", "features"
+    ),
+)
 DEFAULT_METRICS = ("psnr", "psnr_y", "ssim", "ssim_y", "mae", "lpips", "fid", "kid")
 
 
 class Row(NamedTuple):
     """A line of the table: mean and spread over the n images, and the 95 % interval of the mean.
 
-    FID and KID have one value for the set: mean is that value, the other three are None.
+    Values that are infinite, as the PSNR of identical images, are left out of all three; if no other is there, the mean
+    is infinite. Of one value there is no spread and no interval: None. FID and KID have one value for the set.
     """
 
     metric: str
@@ -55,6 +90,7 @@ class Row(NamedTuple):
     low: float | None
     high: float | None
     n: int
+    infinite: int = 0
 
 
 def bootstrap_interval(values: Tensor, seed: int = 0) -> tuple[float, float]:
@@ -75,52 +111,86 @@ def bootstrap_interval(values: Tensor, seed: int = 0) -> tuple[float, float]:
     return low, high
 
 
-def summarise(metric: str, values: Mapping[str, Tensor]) -> Row:
+def summarise(metric: Metric, values: Mapping[str, Tensor]) -> Row:
     """The row of a metric.
 
     Args:
-        metric: a name from IMAGE_METRICS or SET_METRICS.
-        values: metric -> (n,), or "features" -> (n, 2, d), as `Evaluator.values` gives them.
-    """
-    if metric in SET_METRICS:
-        sr, hr = values["features"].unbind(1)
-        return Row(metric, SET_METRICS[metric].measure(sr, hr).item(), None, None, None, len(sr))
-    column = values[metric].double()
-    spread = column.std().item() if len(column) > 1 else 0.0
-    return Row(metric, column.mean().item(), spread, *bootstrap_interval(column), len(column))
-
-
-def known_metrics(names: Iterable[str]) -> list[str]:
-    """Each name once.
+        metric: one of the evaluator's.
+        values: as `Evaluator.values` gives them.
 
     Raises:
-        ElsfaceError: a name that is neither in IMAGE_METRICS nor in SET_METRICS, or no name.
+        ElsfaceError: too few images for FID or KID.
     """
-    names, known = list(dict.fromkeys(names)), IMAGE_METRICS | SET_METRICS
-    if unknown := [name for name in names if name not in known]:
-        raise ElsfaceError(f"there is no metric {unknown[0]!r}: choose from {', '.join(known)}.")
-    if not names:
+    if metric.takes == "features":
+        sr, hr = (values.get(f"features of {side}", torch.empty(0, 1)) for side in ("SR", "HR"))
+        return Row(metric.name, metric.function(sr, hr).item(), None, None, None, len(sr))
+    column = values[metric.name].double()
+    finite = column[~column.isinf()]
+    n, infinite = len(column), len(column) - len(finite)
+    if len(finite) < 2:
+        return Row(metric.name, (finite if n > infinite else column).mean().item(), None, None, None, n, infinite)
+    return Row(metric.name, finite.mean().item(), finite.std().item(), *bootstrap_interval(finite), n, infinite)
+
+
+def chosen_metrics(metrics: Iterable[str | Metric]) -> dict[str, Metric]:
+    """Each metric once, by name.
+
+    Raises:
+        ElsfaceError: a name that is none of ours, two metrics of one name, or no metric.
+    """
+    known = IMAGE_METRICS | SR_METRICS | SET_METRICS
+    found: dict[str, Metric] = {}
+    for given in metrics:
+        if isinstance(given, str) and given not in known:
+            raise ElsfaceError(f"there is no metric {given!r}: choose from {', '.join(known)}.")
+        metric = known[given] if isinstance(given, str) else given
+        if found.setdefault(metric.name, metric) != metric:
+            raise ElsfaceError(f"two metrics are called {metric.name!r}: give one of them another name.")
+    if not found:
         raise ElsfaceError(f"no metric to evaluate: choose from {', '.join(known)}.")
-    return names
+    return found
 
 
-def measure(metrics: Iterable[str], sr: Tensor, hr: Tensor) -> dict[str, Tensor]:
+def one_value_each(metric: Metric, *images: Tensor) -> Tensor:
+    """What a metric gives for a batch, (b,), on the CPU.
+
+    Raises:
+        ElsfaceError: it gives something else, or the batch cannot be measured.
+    """
+    values, count = metric.function(*images), len(images[0])
+    if values.shape != (count,):
+        advice = "a metric gives one value each, (b,)"
+        raise ElsfaceError(f"{metric.name} gave {tuple(values.shape)} for {count} images: {advice}.")
+    return values.detach().cpu()
+
+
+def measure(metrics: Iterable[Metric], sr: Tensor, hr: Tensor | None, reference: bool = False) -> dict[str, Tensor]:
     """A batch by every metric.
 
     Args:
-        metrics: names from IMAGE_METRICS and SET_METRICS.
-        sr, hr: (b, 3, h, w) RGB in [0, 1].
+        metrics: what to measure.
+        sr: (b, 3, h, w) RGB in [0, 1].
+        hr: the same, or None where no metric takes pairs.
+        reference: FID and KID do not compare with HR, but with other images.
 
     Returns:
-        On the CPU: (b,) for each metric that has one value an image; for the others, once, "features" (b, 2, 2048).
+        On the CPU: (b,) for each metric that has one value an image; for the others "features of SR" and, unless there
+        is a reference, "features of HR", (b, 2048) each.
 
     Raises:
         ElsfaceError: the pair cannot be measured.
     """
-    sr, hr = check_pair(sr, hr)
-    batch = {name: IMAGE_METRICS[name].measure(sr, hr).cpu() for name in metrics if name in IMAGE_METRICS}
-    if any(name in SET_METRICS for name in metrics):
-        batch["features"] = torch.stack([inception_features(sr), inception_features(hr)], dim=1)
+    metrics = list(metrics)
+    takes = {metric.takes: metric.name for metric in metrics}
+    if hr is None and "pair" in takes:
+        raise ElsfaceError(f"{takes['pair']} compares SR with its HR: give both.")
+    sr, real = check_pair(sr, sr if hr is None else hr)
+    images = {"pair": (sr, real), "sr": (sr,)}
+    batch = {m.name: one_value_each(m, *images[m.takes]) for m in metrics if m.takes in images}
+    if "features" in takes:
+        batch["features of SR"] = inception_features(sr)
+        if hr is not None and not reference:
+            batch["features of HR"] = inception_features(real)
     return batch
 
 
@@ -128,36 +198,80 @@ class Evaluator:
     """Takes pairs of images as they come, and ends in a table.
 
     Args:
-        metrics: names from IMAGE_METRICS and SET_METRICS.
+        metrics: names from IMAGE_METRICS, SR_METRICS and SET_METRICS, and metrics of your own. None for those of
+            DEFAULT_METRICS that can be measured here; `notes` says of each other why it cannot.
+        crop_border: so many pixels are cut from each side before anything is measured.
+
+    Attributes:
+        metrics: name -> metric, with the border in its convention.
+        notes: lines for those who read the table.
 
     Raises:
-        ElsfaceError: an unknown name, or none.
+        ElsfaceError: an unknown name, two metrics of one name, or none; a border below 0; a metric that was asked for
+            by name needs what is not installed.
+
+    Example:
+        >>> evaluator = ef.Evaluator(["psnr", ef.Metric(function, name="mine", higher_is_better=False)], crop_border=4)
+        >>> evaluator.update(sr, hr)
+        >>> evaluator.table()
     """
 
-    def __init__(self, metrics: Iterable[str] = DEFAULT_METRICS) -> None:
-        self.metrics = known_metrics(metrics)
+    def __init__(self, metrics: Iterable[str | Metric] | None = None, crop_border: int = 0) -> None:
+        if crop_border < 0:
+            raise ElsfaceError(f"a border of {crop_border} pixels cannot be cut: choose 0 or more.")
+        asked = list(DEFAULT_METRICS if metrics is None else metrics)
+        chosen, missing = chosen_metrics(asked), missing_metrics(name for name in asked if isinstance(name, str))
+        if metrics is not None and missing:
+            raise ElsfaceError("; ".join(f"{name} cannot be measured: {reason}" for name, reason in missing.items()))
+        self.notes = [f"{name} was left out: {reason}" for name, reason in missing.items()]
+        self.crop_border, cut = crop_border, f"{crop_border} pixels cut from each side" if crop_border else ""
+        self.metrics = {
+            name: replace(metric, convention=", ".join(filter(None, [metric.convention, cut])))
+            for name, metric in chosen.items()
+            if name not in missing
+        }
         self.batches: list[dict[str, Tensor]] = []
+        self.reference: list[Tensor] = []
 
-    def update(self, sr: Tensor, hr: Tensor) -> None:
+    def update(self, sr: Tensor, hr: Tensor | None = None) -> None:
         """Measures a batch; after an error it is as if the batch had not come.
 
         Args:
-            sr, hr: (b, 3, h, w) RGB in [0, 1]. Batches may differ in size.
+            sr: (b, 3, h, w) RGB in [0, 1]. Batches may differ in size.
+            hr: the same; None where no metric takes pairs.
 
         Raises:
             ElsfaceError: the pair cannot be measured.
         """
-        self.batches.append(measure(self.metrics, sr, hr))
+        sr = without_border(sr, self.crop_border)
+        hr = None if hr is None else without_border(hr, self.crop_border)
+        self.batches.append(measure(self.metrics.values(), sr, hr, reference=bool(self.reference)))
+
+    def update_reference(self, images: Tensor) -> None:
+        """Adds real images for FID and KID to compare with, in place of HR. They come first, before any pair.
+
+        Args:
+            images: (b, 3, h, w) RGB in [0, 1], in any number and of any size.
+
+        Raises:
+            ElsfaceError: the images cannot be measured.
+        """
+        images = without_border(images, self.crop_border)
+        self.reference.append(inception_features(check_pair(images, images)[0]))
 
     def values(self) -> dict[str, Tensor]:
-        """Every image's values, in the order in which the images came: metric -> (n,), "features" -> (n, 2, 2048).
+        """Every image's values, in the order in which the images came.
+
+        Returns:
+            metric -> (n,); for FID and KID "features of SR" -> (n, 2048) and "features of HR" -> (m, 2048).
 
         Raises:
             ElsfaceError: no image came.
         """
         if not self.batches:
             raise ElsfaceError("nothing was measured: update the evaluator with images first.")
-        return {name: torch.cat([batch[name] for batch in self.batches]) for name in self.batches[0]}
+        values = {name: torch.cat([batch[name] for batch in self.batches]) for name in self.batches[0]}
+        return values | ({"features of HR": torch.cat(self.reference)} if self.reference else {})
 
     def table(self) -> list[Row]:
         """One row a metric, in the order in which they were asked for.
@@ -166,4 +280,4 @@ class Evaluator:
             ElsfaceError: no image came, or too few for FID or KID.
         """
         values = self.values()
-        return [summarise(name, values) for name in self.metrics]
+        return [summarise(metric, values) for metric in self.metrics.values()]

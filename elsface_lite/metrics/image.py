@@ -57,6 +57,22 @@ def check_pair(sr: Tensor, hr: Tensor) -> tuple[Tensor, Tensor]:
     return quantize(sr.float()), quantize(hr.float())
 
 
+def without_border(images: Tensor, border: int) -> Tensor:
+    """Cuts so many pixels from each side.
+
+    Args:
+        images: (b, 3, h, w).
+        border: in pixels.
+
+    Raises:
+        ElsfaceError: nothing would be left.
+    """
+    height, width = images.shape[-2:]
+    if min(height, width) <= 2 * border:
+        raise ElsfaceError(f"a border of {border} pixels leaves nothing of {width}x{height}: choose a smaller one.")
+    return images[..., border : height - border, border : width - border]
+
+
 def luma(image: Tensor) -> Tensor:
     """Y of BT.601 as video stores it, 16 to 235 in units of 1/255, not rounded: (b, 3, h, w) -> (b, 1, h, w)."""
     weights = image.new_tensor([65.481, 128.553, 24.966]).view(1, 3, 1, 1)

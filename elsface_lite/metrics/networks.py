@@ -4,9 +4,10 @@ None of these packages is imported: only its data file is found, held against it
 random weights in place of missing ones: a network that is not there is an error that says how to get it.
 """
 
+import importlib.util
 import pickle
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import cache
 from http.client import HTTPException
@@ -14,10 +15,20 @@ from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ..errors import ElsfaceError
 from ..packages import WeightsMissing, extra, find_file
+
+# What a metric needs: a data file, by its name in `packages`, and the packages that it imports.
+DLIB = "dlib-bin==20.0.1.post1"  # dlib, built; an extra of nobody, since not every system has a build
+NEEDS = {
+    "lpips": ("alex", ("lpips", "torchvision")),
+    "lpips_vgg": ("vgg", ("lpips", "torchvision")),
+    "identity": ("identity", ()),
+    "fid": ("inception", ("torchmetrics",)),
+    "kid": ("inception", ()),
+}
 
 
 class ArraysOnly(pickle.Unpickler):
@@ -88,6 +99,44 @@ def trunk(net: str) -> dict[str, Tensor]:
             raise missing from None
 
 
+@cache
+def check_installed(metric: str) -> None:
+    """That a metric finds here what it needs, seen before the work begins and without loading a network.
+
+    Args:
+        metric: by name; one that is not in NEEDS needs nothing.
+
+    Raises:
+        ElsfaceError: it does not, with the command that installs what is missing.
+    """
+    if metric not in NEEDS:
+        return
+    file, packages = NEEDS[metric]
+    with extra("metrics"):
+        for package in packages:
+            if importlib.util.find_spec(package) is None:
+                raise ModuleNotFoundError(name=package)
+    if metric == "identity":
+        identity_network(torch.device("cpu"))
+    try:
+        find_file(file)
+    except WeightsMissing:
+        if file not in ("alex", "vgg"):
+            raise
+        trunk(file)  # which may be downloaded, and then is there
+
+
+def missing_metrics(names: Iterable[str]) -> dict[str, str]:
+    """Those of the metrics that cannot be measured here, each with the reason and what to do, see `check_installed`."""
+    found = {}
+    for name in names:
+        try:
+            check_installed(name)
+        except ElsfaceError as error:
+            found[name] = str(error)
+    return found
+
+
 @contextmanager
 def full_precision() -> Iterator[None]:
     """No gradients, no autocast, no TF32: a metric must not depend on the device or on who calls it."""
@@ -111,13 +160,14 @@ def lpips_network(net: str, device: torch.device) -> nn.Module:
     with extra("metrics"):
         import lpips
 
-    state = trunk(net)
-    with torch.random.fork_rng(devices=[]), warnings.catch_warnings(action="ignore"):
+    # It is kept for all callers: one without gradients must not leave a network that a loss cannot go through.
+    with torch.inference_mode(False), torch.random.fork_rng(devices=[]), warnings.catch_warnings(action="ignore"):
+        state = trunk(net)
         # "pnet_rand" keeps the package from downloading; every random weight is replaced below.
         network = lpips.LPIPS(net=net, pnet_rand=True, verbose=False)
-    slices = {key: key.split(".", 1)[1] for key in network.net.state_dict()}  # "slice1.0.weight" was "0.weight"
-    network.net.load_state_dict({key: state[old] for key, old in slices.items()}, strict=True)
-    return network.eval().requires_grad_(False).to(device)
+        slices = {key: key.split(".", 1)[1] for key in network.net.state_dict()}  # "slice1.0.weight" was "0.weight"
+        network.net.load_state_dict({key: state[old] for key, old in slices.items()}, strict=True)
+        return network.eval().requires_grad_(False).to(device)
 
 
 @cache
@@ -138,88 +188,32 @@ def inception_network(device: torch.device) -> torch.jit.ScriptModule:
         return torch.jit.load(str(path), map_location=device).eval()
 
 
-class DlibBlock(nn.Module):
-    """A residual block of dlib's face network; a block with stride 2 halves the image and may double the channels."""
-
-    def __init__(self, inputs: int, channels: int, stride: int) -> None:
-        super().__init__()
-        padding = 1 if stride == 1 else 0
-        self.body = nn.Sequential(
-            nn.Conv2d(inputs, channels, 3, stride, padding),
-            nn.ReLU(),
-            nn.Conv2d(channels, channels, 3, padding=1),
-        )
-        self.stride = stride
-
-    def forward(self, x: Tensor) -> Tensor:
-        y = self.body(x)
-        if self.stride == 2:
-            x = F.avg_pool2d(x, 2)
-        # dlib adds tensors of unequal size as if the smaller one went on with zeros.
-        channels, height, width = (max(sizes) for sizes in zip(x.shape[1:], y.shape[1:], strict=True))
-        x, y = (F.pad(t, (0, width - t.shape[3], 0, height - t.shape[2], 0, channels - t.shape[1])) for t in (x, y))
-        return F.relu(x + y)
-
-
-class DlibFace(nn.Module):
-    """dlib's face recognition ResNet: 29 convolutions, their affine layers folded into them.
-
-    Shape: (b, 3, 150, 150) RGB in [0, 1], an aligned face -> (b, 128). Two faces of one person are closer than 0.6.
-
-    Source: dlib_face_recognition_resnet_model_v1 (King 2017, CC0).
-    """
-
-    CHANNELS = (32, 32, 32, 64, 64, 64, 64, 128, 128, 128, 256, 256, 256, 256)
-    HALVING = (3, 7, 10, 13)
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.stem = nn.Conv2d(3, 32, 7, 2)
-        sizes = zip((32, *self.CHANNELS), self.CHANNELS, strict=False)
-        self.blocks = nn.Sequential(*(DlibBlock(*size, 2 if i in self.HALVING else 1) for i, size in enumerate(sizes)))
-        self.head = nn.Linear(256, 128, bias=False)
-        self.register_buffer("mean", torch.tensor([122.782, 117.001, 104.298]).view(1, 3, 1, 1), persistent=False)
-
-    def forward(self, face: Tensor) -> Tensor:
-        x = (255 * face - self.mean) / 256  # type: ignore[operator]
-        x = F.max_pool2d(F.relu(self.stem(x)), 3, 2)
-        return self.head(self.blocks(x).mean((2, 3)))
-
-
-def dlib_tensor(data: bytes, start: int, *sizes: int) -> tuple[Tensor, int]:
-    """The next tensor of these sizes in dlib's format, from `start` on: its values, flat, and where it ends.
-
-    A tensor is its format's version, 2, and four sizes, each as a count of bytes and that many bytes; then float32.
-    """
-    header = b"".join(
-        bytes([(number.bit_length() + 7) // 8]) + number.to_bytes((number.bit_length() + 7) // 8, "little")
-        for number in (2, *sizes, *[1] * (4 - len(sizes)))
-    )
-    begin = data.index(header, start) + len(header)
-    count = int(np.prod(sizes))
-    return torch.frombuffer(bytearray(data[begin : begin + 4 * count]), dtype=torch.float32), begin + 4 * count
-
-
 @cache
-def identity_network(device: torch.device) -> nn.Module:
-    """dlib's face network with its published weights.
+def identity_network(device: torch.device) -> Callable[[Tensor], Tensor]:
+    """dlib's face recognition network (King 2017), computed by dlib itself, on the CPU.
 
     Args:
-        device: where it is to compute.
+        device: where the embeddings are wanted.
+
+    Returns:
+        A function (b, 3, 150, 150), RGB in [0, 1], an aligned face, to (b, 128). Two faces of one person are closer
+        than 0.6.
 
     Raises:
-        ElsfaceError: see `find_file`.
+        ElsfaceError: dlib is not installed, or see `find_file`.
     """
-    data, place = find_file("identity").read_bytes(), 0
-    with torch.random.fork_rng(devices=[]):
-        network = DlibFace()
-    for conv in (module for module in network.modules() if isinstance(module, nn.Conv2d)):
-        weights, place = dlib_tensor(data, place, conv.weight.numel() + conv.out_channels)
-        affine, place = dlib_tensor(data, place, 2 * conv.out_channels)
-        kernel, bias = weights.split([conv.weight.numel(), conv.out_channels])
-        gain, shift = affine.chunk(2)
-        conv.weight.data = kernel.view_as(conv.weight) * gain.view(-1, 1, 1, 1)
-        conv.bias.data = bias * gain + shift  # type: ignore[union-attr]
-    head, _ = dlib_tensor(data, place, 256, 128)
-    network.head.weight.data = head.view(256, 128).T.contiguous()
-    return network.eval().requires_grad_(False).to(device)
+    path = find_file("identity")
+    try:
+        import dlib
+    except ImportError:
+        raise WeightsMissing(
+            f"identity needs dlib, which is not installed: get it with `pip install {DLIB}`."
+        ) from None
+    model = dlib.face_recognition_model_v1(str(path))
+
+    def network(faces: Tensor) -> Tensor:
+        chips = (255 * faces).round().byte().permute(0, 2, 3, 1).contiguous().cpu().numpy()
+        found = model.compute_face_descriptor(list(chips))
+        return torch.from_numpy(np.array(found, dtype=np.float32)).to(device)
+
+    return network

@@ -5,7 +5,8 @@ import json
 import math
 import platform
 from collections.abc import Sequence
-from importlib.metadata import version
+from contextlib import suppress
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,65 +18,90 @@ from ..data.degradation import downscale, upscale
 from ..data.images import write_png
 from ..errors import ElsfaceError
 from ..files import whole_file
-from .evaluator import IMAGE_METRICS, SET_METRICS, Evaluator, Row
-from .pairs import Pairs
+from .evaluator import Evaluator, Row
+from .pairs import Images
 
 PACKAGES = ("torch", "torchvision", "torchmetrics", "lpips", "numpy", "pillow")
+NAMED = 10  # identical pairs that a note names
 
 
-def render_table(rows: Sequence[Row]) -> str:
-    """The table as text, with the convention of every metric."""
-    known = IMAGE_METRICS | SET_METRICS
+def render_table(evaluator: Evaluator) -> str:
+    """The table as text, with the convention of every metric; – stands for what one image does not have."""
     lines = [f"{'metric':<10}{'mean':>10}{'spread':>9}  {'95 % interval':<20}{'N':>6}  convention"]
-    for row in rows:
-        digits = 3 if known[row.metric].unit else 4
-        spread, interval = "-", "-"
+    for row in evaluator.table():
+        metric = evaluator.metrics[row.metric]
+        digits = 3 if metric.unit else 4
+        spread, interval = "–", "–"
         if row.spread is not None:
             spread, interval = f"{row.spread:.{digits}f}", f"{row.low:.{digits}f} to {row.high:.{digits}f}"
         text = f"{row.metric:<10}{row.mean:>10.{digits}f}{spread:>9}  {interval:<20}{row.n:>6}  "
-        lines.append(text + ", ".join(filter(None, [known[row.metric].unit, known[row.metric].convention])))
+        lines.append(text + ", ".join(filter(None, [metric.unit, metric.convention])))
     return "\n".join(lines)
+
+
+def notes_on(evaluator: Evaluator, images: Images) -> list[str]:
+    """What to know beside the table: lines on files and metrics left out, and on identical pairs, by name."""
+    infinite: dict[tuple[str, ...], list[str]] = {}
+    for metric, column in _of_images(evaluator).items():
+        names = tuple(name for name, value in zip(images.names, column, strict=True) if math.isinf(value))
+        if names:
+            infinite.setdefault(names, []).append(metric)
+    identical = [
+        f"{', '.join(metrics)}: infinite, since SR and HR are identical, for {len(names)} of {len(images.names)} "
+        f"({', '.join(names[:NAMED])}{', …' * (len(names) > NAMED)})"
+        + "; the mean is that of the others"
+        * (len(names) < len(images.names))
+        for names, metrics in infinite.items()
+    ]
+    return [*images.notes, *evaluator.notes, *identical]
+
+
+def _of_images(evaluator: Evaluator) -> dict[str, list[float]]:
+    """The metrics that have one value an image, with these values."""
+    return {name: column.tolist() for name, column in evaluator.values().items() if name in evaluator.metrics}
 
 
 def versions() -> dict[str, str]:
     """What was measured with: package -> version."""
-    own = {"elsface-lite": __version__, "python": platform.python_version()}
-    return own | {package: version(package) for package in PACKAGES}
+    found = {"elsface-lite": __version__, "python": platform.python_version()}
+    for package in PACKAGES:
+        with suppress(PackageNotFoundError):
+            found[package] = version(package)
+    return found
 
 
-def write_csv(rows: Sequence[Row], path: str | Path) -> None:
+def write_csv(evaluator: Evaluator, path: str | Path) -> None:
     """The table, one line a metric, with unit, convention and versions in every line.
 
     Raises:
         ElsfaceError: the file cannot be written.
     """
-    known = IMAGE_METRICS | SET_METRICS
     tools = ", ".join(f"{name} {number}" for name, number in versions().items())
     with whole_file(path) as beside, beside.open("w", encoding="utf-8", newline="") as file:
         table = csv.writer(file)
         table.writerow([*Row._fields, "unit", "convention", "versions"])
-        table.writerows([*row, known[row.metric].unit, known[row.metric].convention, tools] for row in rows)
+        for row in evaluator.table():
+            metric = evaluator.metrics[row.metric]
+            table.writerow([*row, metric.unit, metric.convention, tools])
 
 
-def write_json(evaluator: Evaluator, pairs: Pairs, source: dict[str, Any], path: str | Path) -> None:
+def write_json(evaluator: Evaluator, images: Images, source: dict[str, Any], path: str | Path) -> None:
     """The table, every image's values, and all that one needs to measure them again.
 
     Raises:
         ElsfaceError: the file cannot be written.
     """
-    known = IMAGE_METRICS | SET_METRICS
-    values = {name: column.tolist() for name, column in evaluator.values().items() if name in IMAGE_METRICS}
-    images = [
-        {"name": name} | {metric: _json(column[i]) for metric, column in values.items()}
-        for i, name in enumerate(pairs.names)
-    ]
+    values = _of_images(evaluator)
     report = {
         "source": source,
         "versions": versions(),
-        "conventions": {name: known[name].convention for name in evaluator.metrics},
-        "notes": pairs.notes,
+        "conventions": {name: metric.convention for name, metric in evaluator.metrics.items()},
+        "notes": notes_on(evaluator, images),
         "table": [{key: _json(value) for key, value in row._asdict().items()} for row in evaluator.table()],
-        "images": images,
+        "images": [
+            {"name": name} | {metric: _json(column[i]) for metric, column in values.items()}
+            for i, name in enumerate(images.names)
+        ],
     }
     with whole_file(path) as beside:
         beside.write_text(json.dumps(report, indent=1, allow_nan=False) + "\n", encoding="utf-8")
@@ -99,22 +125,24 @@ def choose_faces(evaluator: Evaluator) -> list[Chosen]:
     Raises:
         ElsfaceError: no such metric was measured.
     """
-    values = {name: column for name, column in evaluator.values().items() if name in IMAGE_METRICS}
+    values = _of_images(evaluator)
     if not values:
         raise ElsfaceError("the contact sheet needs a metric with one value a face, such as psnr or lpips.")
     metric = "lpips" if "lpips" in values else next(iter(values))
-    order = values[metric].argsort(descending=IMAGE_METRICS[metric].higher_is_better, stable=True).tolist()
+    better_first = -1 if evaluator.metrics[metric].higher_is_better else 1
+    order = sorted(range(len(values[metric])), key=lambda i: better_first * values[metric][i])
     places = {"best": 0, "median": len(order) // 2, "worst": -1}
     return [
         Chosen(order[place], f"{word}, {metric} {values[metric][order[place]]:.4g}") for word, place in places.items()
     ]
 
 
-def write_sheet(evaluator: Evaluator, pairs: Pairs, scale: int, path: str | Path) -> None:
+def write_sheet(evaluator: Evaluator, pairs: Images, scale: int, path: str | Path) -> None:
     """A contact sheet: best, median and worst face below each other, with LR, bicubic, SR and HR beside each other.
 
     Args:
-        evaluator, pairs: after `measure_pairs`.
+        evaluator: after `measure_images`.
+        pairs: what was measured, SR with HR.
         scale: of the LR and bicubic columns.
         path: the PNG to write.
 

@@ -4,6 +4,8 @@ import io
 import json
 import math
 import pickle
+import sys
+import warnings
 from types import SimpleNamespace
 
 import numpy as np
@@ -19,7 +21,7 @@ from elsface_lite import packages
 from elsface_lite.data.images import read_image
 from elsface_lite.errors import ElsfaceError
 from elsface_lite.metrics import networks
-from elsface_lite.metrics.evaluator import IMAGE_METRICS, Evaluator, bootstrap_interval
+from elsface_lite.metrics.evaluator import IMAGE_METRICS, Evaluator, Metric, bootstrap_interval
 from elsface_lite.metrics.image import embed, identity, lpips, luma, mae, psnr, ssim
 from elsface_lite.metrics.networks import ArraysOnly, lpips_network, packaged_trunk
 from elsface_lite.metrics.sets import fid, frechet_distance, inception_features, kernel_distance, kid
@@ -95,6 +97,7 @@ def test_golden(metric, channel, expected, digits):
     assert round(metric(*golden_pair(), channel).item(), digits) == expected
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("net", "scores"), [("alex", (0.1504, 0.4665, 0.7288)), ("vgg", (0.1389, 0.3239, 0.5987))])
 def test_golden_lpips(net, scores):
     needs(net)
@@ -111,6 +114,7 @@ def test_golden_of_plausible_mistakes():
     assert found == {"[0, 1]": 0.45830, "[0, 255]": 0.18903, "BGR": 0.54119}
 
 
+@pytest.mark.slow
 def test_golden_dists(monkeypatch):
     """The packaged VGG16 trunk under another metric, torchmetrics' DISTS."""
     needs("vgg")
@@ -138,6 +142,7 @@ def test_calibration_images():
         assert ssim(*grey).item() == pytest.approx(expected["ssim_Y_matlab"][i], abs=1e-4), name
 
 
+@pytest.mark.slow
 def test_calibration_lpips():
     needs("alex", "vgg")
     sr, hr, expected = calibration()
@@ -151,6 +156,7 @@ def test_calibration_lpips():
     assert found == expected["ps_lpips_alex_ex_ref_vs_(p0,p1)"]
 
 
+@pytest.mark.slow
 def test_calibration_fid():
     needs("inception")
     sr, hr, expected = calibration()
@@ -235,6 +241,32 @@ def test_kid_is_the_direct_one():
     assert kernel_distance(sr, hr).item() == pytest.approx(across, rel=1e-6, abs=1e-9)
 
 
+@pytest.mark.parametrize(("n", "m"), [(5, 2000), (1500, 3)])
+def test_kid_of_sets_of_two_sizes(n, m):
+    """More than a thousand in parts, and as if all pairs were formed at once."""
+    generator = torch.Generator().manual_seed(0)
+    x, y = (torch.randn(count, 8, generator=generator).double() for count in (n, m))
+    within = [(a @ a.T / 8 + 1).pow(3).fill_diagonal_(0).sum() / (len(a) * (len(a) - 1)) for a in (x, y)]
+    expected = sum(within) - 2 * (x @ y.T / 8 + 1).pow(3).mean()
+    assert kernel_distance(x, y).item() == pytest.approx(expected.item(), rel=1e-9)
+
+
+def test_kid_is_that_of_torchmetrics():
+    """Which takes sets of one size, in one subset of everything."""
+    from torchmetrics.image.kid import KernelInceptionDistance
+
+    generator = torch.Generator().manual_seed(0)
+    sr, hr = torch.randn(2, 40, 16, generator=generator).double()
+    network = nn.Identity()
+    network.num_features = 16
+    warnings.simplefilter("ignore")  # it says that it keeps the features
+    theirs = KernelInceptionDistance(network, subsets=1, subset_size=40).set_dtype(torch.float64)
+    theirs.update(sr, real=False)
+    theirs.update(hr, real=True)
+    assert kernel_distance(sr, hr).item() == pytest.approx(theirs.compute()[0].item(), rel=1e-9)
+
+
+@pytest.mark.slow
 def test_fid_and_kid_of_images(features):
     assert fid(*batch()).item() == pytest.approx(direct_fid(*features), rel=1e-5)
     assert kid(*batch()).item() == pytest.approx(kernel_distance(*features).item(), rel=1e-5)
@@ -246,7 +278,7 @@ def test_fid_and_kid_of_images(features):
 
 @pytest.mark.parametrize("name", PIXEL_METRICS)
 def test_batch_size_and_order(name):
-    metric, (sr, hr) = IMAGE_METRICS[name].measure, batch()
+    metric, (sr, hr) = IMAGE_METRICS[name].function, batch()
     whole = metric(sr, hr)
     assert whole.shape == (3,)
     assert len(set(whole.tolist())) == 3
@@ -263,6 +295,7 @@ def test_batch_size_and_order_of_lpips():
     assert torch.allclose(lpips(sr.flip(0), hr.flip(0)), whole.flip(0), atol=1e-6)
 
 
+@pytest.mark.slow
 def test_batch_size_and_order_of_fid(features):
     whole, hr = frechet_distance(*features).item(), features[1]
     order = [2, 0, 1]
@@ -336,6 +369,7 @@ def test_refuses_other_shapes():
         lpips(*golden_pair(), "squeeze")
 
 
+@pytest.mark.slow
 def test_smallest_images_are_measured():
     needs("alex", "vgg")
     sr, hr = (image[..., :32, :32] for image in golden_pair())
@@ -460,38 +494,34 @@ def test_identity_tells_two_people_apart():
     assert same.mean() < 0.65 * others.mean()
 
 
-def dlib_file(network: nn.Module, gain: float, shift: float) -> bytes:
-    """A network's weights as dlib writes them, an affine layer behind each convolution, other bytes between."""
+def test_identity_is_computed_by_dlib_from_8_bit_faces(monkeypatch, tmp_path):
+    """By one that only notes what it is given: the real one and its network, which few have, come next."""
+    given = []
 
-    def tensor(*values: Tensor, sizes: tuple[int, ...] = ()) -> bytes:
-        flat = torch.cat([value.flatten() for value in values])
-        sizes = sizes or (len(flat),)
-        header = b""
-        for number in (2, *sizes, *[1] * (4 - len(sizes))):
-            length = (number.bit_length() + 7) // 8
-            header += bytes([length]) + number.to_bytes(length, "little")
-        return b"between" + header + flat.numpy().tobytes()
+    class Model:
+        def __init__(self, path):
+            given.append(path)
 
-    data = b""
-    for conv in (module for module in network.modules() if isinstance(module, nn.Conv2d)):
-        affine = torch.full((conv.out_channels,), gain), torch.full((conv.out_channels,), shift)
-        data += tensor(conv.weight.data, conv.bias.data) + tensor(*affine)
-    return data + tensor(network.head.weight.data.T, sizes=(256, 128))
+        def compute_face_descriptor(self, chips):
+            given.extend(chips)
+            return [[float(chip.mean())] * 128 for chip in chips]
 
-
-def test_identity_network_is_read_from_dlibs_format(monkeypatch, tmp_path):
-    """Without the published file, which few have: one made here gives the network that it was made of."""
-    torch.manual_seed(0)
-    made, gain, shift = networks.DlibFace(), 0.5, 0.25
-    (tmp_path / "network.dat").write_bytes(dlib_file(made, gain, shift))
+    monkeypatch.setitem(sys.modules, "dlib", SimpleNamespace(face_recognition_model_v1=Model, __spec__=object()))
     monkeypatch.setattr(networks, "find_file", lambda name: tmp_path / "network.dat")
-    read = networks.identity_network.__wrapped__(CPU)
-    for conv in (module for module in made.modules() if isinstance(module, nn.Conv2d)):
-        conv.weight.data, conv.bias.data = conv.weight.data * gain, conv.bias.data * gain + shift
     faces = torch.rand(2, 3, 150, 150)
-    assert read(faces).shape == (2, 128)
-    assert torch.allclose(read(faces), made(faces), rtol=1e-5)
-    assert not torch.allclose(read(faces[:1]), read(faces[1:]), rtol=1e-3)
+    embedded = networks.identity_network.__wrapped__(CPU)(faces)
+    assert given[0] == str(tmp_path / "network.dat")
+    assert all(chip.shape == (150, 150, 3) and chip.dtype == np.uint8 for chip in given[1:])
+    assert all(chip.flags["C_CONTIGUOUS"] for chip in given[1:])
+    assert embedded.shape == (2, 128)
+    torch.testing.assert_close(embedded[:, 0], 255 * faces.mean((1, 2, 3)), atol=0.1, rtol=0)
+
+
+def test_identity_without_dlib_says_what_installs_it(monkeypatch, tmp_path):
+    monkeypatch.setattr(networks, "find_file", lambda name: tmp_path / "network.dat")
+    monkeypatch.setitem(sys.modules, "dlib", None)
+    with pytest.raises(ElsfaceError, match=r"identity needs dlib.*`pip install dlib-bin=="):
+        networks.identity_network.__wrapped__(CPU)
 
 
 def test_identity_sees_what_was_lost():
@@ -539,6 +569,7 @@ def test_evaluator_order_does_not_matter():
     assert tables[0] == pytest.approx(tables[1], rel=1e-6)
 
 
+@pytest.mark.slow
 def test_evaluator_of_sets(features):
     sr, hr = batch()
     evaluator = Evaluator(["fid", "kid"])
@@ -549,7 +580,7 @@ def test_evaluator_of_sets(features):
     rows = {row.metric: row for row in evaluator.table()}
     assert rows["fid"].mean == pytest.approx(frechet_distance(*features).item(), rel=1e-5)
     assert rows["kid"].mean == pytest.approx(kernel_distance(*features).item(), rel=1e-4)
-    assert rows["fid"][2:] == (None, None, None, 3)
+    assert rows["fid"][2:] == (None, None, None, 3, 0)
 
 
 def test_evaluator_refusals():
@@ -559,6 +590,61 @@ def test_evaluator_refusals():
         Evaluator([])
     with pytest.raises(ElsfaceError, match="nothing was measured"):
         Evaluator(["psnr"]).table()
+
+
+def largest_difference(sr: Tensor, hr: Tensor) -> Tensor:
+    return (sr - hr).abs().amax((1, 2, 3))
+
+
+def test_evaluator_takes_a_metric_of_ones_own():
+    sr, hr = batch()
+    evaluator = Evaluator(["psnr", Metric(largest_difference, name="mine", higher_is_better=False)], crop_border=4)
+    evaluator.update(sr, hr)
+    cut = sr[..., 4:-4, 4:-4], hr[..., 4:-4, 4:-4]
+    assert torch.equal(evaluator.values()["mine"], largest_difference(*cut))
+    assert torch.equal(evaluator.values()["psnr"], psnr(*cut))
+    assert [row.metric for row in evaluator.table()] == ["psnr", "mine"]
+    assert evaluator.metrics["mine"].convention == "4 pixels cut from each side"
+    assert "mine" not in IMAGE_METRICS
+
+
+def test_evaluator_refuses_metrics_that_it_cannot_tell_apart_or_use():
+    mine = Metric(largest_difference, "psnr", False)
+    with pytest.raises(ElsfaceError, match="two metrics are called 'psnr'"):
+        Evaluator(["psnr", mine])
+    Evaluator([mine, mine])
+    broken = Evaluator([Metric(lambda sr, hr: (sr - hr).mean(), "mean", False)])
+    with pytest.raises(ElsfaceError, match=r"mean gave \(\) for 3 images: a metric gives one value each"):
+        broken.update(*batch())
+    with pytest.raises(ElsfaceError, match="psnr compares SR with its HR"):
+        Evaluator(["psnr"]).update(batch()[0])
+
+
+def test_a_gradient_is_not_kept_by_the_evaluator():
+    evaluator = Evaluator([Metric(largest_difference, "mine", False)])
+    evaluator.update(batch()[0].requires_grad_(), batch()[1])
+    assert not evaluator.values()["mine"].requires_grad
+
+
+@pytest.mark.slow
+def test_evaluator_compares_with_a_reference_in_place_of_hr(features):
+    sr, hr = batch()
+    evaluator = Evaluator(["fid", "kid"])
+    evaluator.update_reference(hr[:2])
+    evaluator.update_reference(hr[2:])
+    evaluator.update(sr[:2])
+    assert evaluator.table()[0].n == 2
+    assert evaluator.table()[0].mean == pytest.approx(frechet_distance(features[0][:2], features[1]).item(), rel=1e-5)
+    assert evaluator.table()[1].mean == pytest.approx(kernel_distance(features[0][:2], features[1]).item(), rel=1e-4)
+
+
+def test_evaluator_leaves_infinite_values_out_of_the_mean():
+    sr, hr = batch()
+    evaluator = Evaluator(["psnr"])
+    evaluator.update(torch.cat([sr, hr[:1]]), torch.cat([hr, hr[:1]]))
+    (row,) = evaluator.table()
+    assert (row.n, row.infinite) == (4, 1)
+    assert row.mean == pytest.approx(psnr(sr, hr).mean().item(), rel=1e-6) and row.high < math.inf
 
 
 def test_bootstrap_interval_covers_the_mean():
