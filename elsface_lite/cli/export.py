@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from ..errors import ElsfaceError
-from ..inference.export import calibration_faces, export_int8, export_onnx, exported_name
+from ..inference.export import OPSET, OPSETS, calibration_faces, export_int8, export_onnx, exported_name
 from ..network.weights import load_pretrained
 
 
@@ -14,10 +14,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "Writes NAME.onnx, for any batch and size, and checks it against PyTorch. With --int8 its convolutions "
         "multiply 8-bit integers, whose ranges are learned from faces."
     )
-    parser.add_argument("--weights", default="lite-x4", metavar="NAME", help="weights by name, or a file (lite-x4)")
+    parser.add_argument(
+        "--weights", default="lite-x4", metavar="NAME", help="weights by name, a file, or owner/name on a hub (lite-x4)"
+    )
     parser.add_argument("--to", choices=["onnx"], default="onnx", help="the format (onnx)")
     parser.add_argument(
         "--int8", action="store_true", help="a third of the size, for a few 0.01 dB; faster on some processors"
+    )
+    parser.add_argument("--fp16", action="store_true", help="half of the size: weights and arithmetic in float16")
+    parser.add_argument(
+        "--opset",
+        type=int,
+        default=OPSET,
+        metavar="N",
+        help=f"version of ONNX's operators, {OPSETS[0]} to {OPSETS[1]}: older runtimes read lower ones ({OPSET})",
     )
     parser.add_argument("--faces", metavar="DIR", help="HR faces for --int8 (default: the ORL faces)")
     parser.add_argument("--out", metavar="FILE", type=Path, help="the file (default: NAME.onnx, here)")
@@ -31,10 +41,13 @@ def run(args: argparse.Namespace) -> int:
     """
     if args.faces and not args.int8:
         raise ElsfaceError("--faces are what --int8 learns from: give both, or neither.")
+    if args.int8 and args.fp16:
+        raise ElsfaceError("--int8 and --fp16 are two ways to make the file smaller: choose one.")
     model, out = load_pretrained(args.weights), args.out or Path(exported_name(args.weights).name)
     if args.int8:
-        loss = export_int8(model, out, calibration_faces(args.faces))
+        loss = export_int8(model, out, calibration_faces(args.faces), opset=args.opset)
         print(f"{out}: PSNR is {loss:.3f} dB below that of PyTorch on the faces that it was made with")
     else:
-        print(f"{out}: differs from PyTorch by at most {export_onnx(model, out):.0e}")
+        difference = export_onnx(model, out, opset=args.opset, fp16=args.fp16)
+        print(f"{out}: differs from PyTorch by at most {difference:.0e}")
     return 0

@@ -21,10 +21,15 @@ from ..errors import ElsfaceError
 from ..files import whole_file
 from ..metrics.image import psnr
 from ..network.elsface import ELSFace, ELSFaceConfig
+from ..network.modules import evaluating, kind, unwrapped
+from ..network.style import LatentStyleEncoder
 from ..packages import extra
+from .optimize import compute_in, is_optimized
 
 OPSET = 20
+OPSETS = (18, 24)  # below, PyTorch writes 18 all the same; ONNX Runtime has read these
 TOLERANCE = 1e-4  # of the exported file, in units of [0, 1]
+TOLERANCE_FP16 = 5e-3
 INT8_LOSS = 0.1  # dB that a file of 8-bit integers may lose
 
 
@@ -39,38 +44,47 @@ class _AveragePool(nn.Module):
         """The matrix (cells, size) that shrinks one side."""
         cell, place = torch.arange(self.cells)[:, None], torch.arange(size)[None]
         inside = (place >= cell * size // self.cells) & (place < ((cell + 1) * size + self.cells - 1) // self.cells)
-        return inside / inside.sum(1, keepdim=True)
+        return inside / inside.sum(1, keepdim=True)  # float32
 
     def forward(self, x: Tensor) -> Tensor:
         height, width = x.shape[-2:]
-        return self.averaging(height) @ x @ self.averaging(width).T
+        return self.averaging(height).to(x.dtype) @ x @ self.averaging(width).T.to(x.dtype)
 
 
-def export_onnx(model: ELSFace, path: str | os.PathLike[str]) -> float:
+def export_onnx(model: nn.Module, path: str | os.PathLike[str], *, opset: int = OPSET, fp16: bool = False) -> float:
     """Writes the network as ONNX, with dynamic batch, height and width, and its config inside.
 
     Args:
-        model: any ELSFace; it is not changed.
+        model: any ELSFace; it is not changed, and taken out of torch.compile and the like.
         path: the file, which appears only if it computes what the model does.
+        opset: the version of ONNX's operators, 18 to 24: the lower, the older the runtimes that read it.
+        fp16: weights and arithmetic in float16, half of the size; what goes in and comes out stays float32.
 
     Returns:
         The largest difference from PyTorch, of values in [0, 1], on two portraits at three sizes. With shifted windows
         (depth 2 or more) the file is right only for grids larger than a window, which is all that `OnnxModel` takes.
 
     Raises:
-        ElsfaceError: ONNX is not installed, the file cannot be written, or it differs by more than 1e-4.
+        ElsfaceError: ONNX is not installed, the network is none that can be exported, the file cannot be written, or it
+            differs by more than 1e-4 (in float16 5e-3).
     """
     with extra("onnx"):
         import onnx  # noqa: F401
         import onnxscript  # noqa: F401 (PyTorch's exporter asks for it late, and with a traceback)
+    if not OPSETS[0] <= opset <= OPSETS[1]:
+        raise ElsfaceError(f"opset {opset} cannot be written: choose one from {OPSETS[0]} to {OPSETS[1]}.")
+    model = _plain(model)
     frozen = copy.deepcopy(model).eval()
-    if frozen.prepare.encoder is not None:
-        frozen.prepare.encoder.pool = _AveragePool(4)  # cells a side, as in the encoder
+    for module in frozen.modules():
+        if kind(module) is LatentStyleEncoder:
+            module.pool = _AveragePool(4)  # cells a side, as in the encoder
+    if fp16:
+        compute_in(torch.float16, frozen)
     lr = torch.rand(2, 3, 40, 48)  # not the sizes that pooling and windows take as they are: those would be baked in
     sizes = {0: torch.export.Dim("batch"), 2: torch.export.Dim("height"), 3: torch.export.Dim("width")}
     with torch.nn.attention.sdpa_kernel(torch.nn.attention.SDPBackend.MATH):
         program = torch.onnx.export(
-            frozen, (lr,), dynamo=True, verbose=False, opset_version=OPSET, dynamic_shapes=(sizes,),
+            frozen, (lr,), dynamo=True, verbose=False, opset_version=opset, dynamic_shapes=(sizes,),
             input_names=["lr"], output_names=["sr"],
         )  # fmt: skip
     assert program is not None  # as it would be without dynamo
@@ -78,9 +92,19 @@ def export_onnx(model: ELSFace, path: str | os.PathLike[str]) -> float:
     with whole_file(path) as beside:
         _write(proto, model.config, beside)
         difference = _difference(model, OnnxModel(beside))
-        if difference > TOLERANCE:
+        if not difference <= (TOLERANCE_FP16 if fp16 else TOLERANCE):
             raise ElsfaceError(f"the exported network differs from PyTorch's by {difference:.1e}: nothing was written.")
     return difference
+
+
+def _plain(model: nn.Module) -> ELSFace:
+    """The network to be exported, or the reason why there is none."""
+    model = unwrapped(model)
+    if is_optimized(model):
+        raise ElsfaceError("this network is one of `optimize`: export the one that it was made of.")
+    if not isinstance(model, ELSFace):
+        raise ElsfaceError(f"what is exported is an ELSFace, not a {type(model).__name__}: use torch.onnx for others.")
+    return model
 
 
 def _write(proto: Any, config: ELSFaceConfig, path: Path) -> None:
@@ -121,10 +145,11 @@ def _difference(model: ELSFace, exported: "OnnxModel") -> float:
     hr = torch.stack([picture[:, :HR_SIZE, 128 : 128 + HR_SIZE] for picture in portraits().values()])
     lr = downscale(hr, 4)
     faces = (lr, lr[:1, :, :31, :27], lr[..., :12, :16])
-    return max((model(face) - exported(face)).abs().max().item() for face in faces)
+    with evaluating(model):
+        return max((model(face) - exported(face)).abs().max().item() for face in faces)
 
 
-def export_int8(model: ELSFace, path: str | os.PathLike[str], faces: Tensor) -> float:
+def export_int8(model: nn.Module, path: str | os.PathLike[str], faces: Tensor, *, opset: int = OPSET) -> float:
     """Writes the network as ONNX whose convolutions multiply 8-bit integers: a third of the size.
 
     Whether it is faster depends on the processor: it needs one that multiplies bytes well (benchmarks/inference.csv).
@@ -133,6 +158,7 @@ def export_int8(model: ELSFace, path: str | os.PathLike[str], faces: Tensor) -> 
         model: any ELSFace; it is not changed.
         path: the file, which appears only if it restores the faces about as well as the model does.
         faces: (n, 3, H, W), HR in [0, 1], from which the ranges of the features are learned: a hundred are enough.
+        opset: see `export_onnx`.
 
     Returns:
         How much lower the mean PSNR on these faces is than the model's, in dB.
@@ -142,7 +168,8 @@ def export_int8(model: ELSFace, path: str | os.PathLike[str], faces: Tensor) -> 
     """
     with tempfile.TemporaryDirectory() as folder, whole_file(path) as beside:
         exported, prepared = Path(folder, "float.onnx"), Path(folder, "prepared.onnx")
-        export_onnx(model, exported)
+        model = _plain(model)
+        export_onnx(model, exported, opset=opset)
         import onnx
         from onnxruntime.quantization import quantize_static
         from onnxruntime.quantization.shape_inference import quant_pre_process
@@ -168,7 +195,7 @@ def calibration_faces(folder: str | os.PathLike[str] | None = None) -> Tensor:
         ElsfaceError: there is no such folder, or a picture cannot be read.
     """
     paths = orl_faces().paths if folder is None else faces_in(Path(folder))
-    faces = load_faces(paths[:: max(1, len(paths) // 100)][:100], HR_SIZE).float() / 255
+    faces = load_faces(paths[:: max(1, len(paths) // 100)][:100], HR_SIZE, enlarge=True).float() / 255
     if folder is None:
         light = 0.6 + 0.8 * torch.rand(len(faces[1::2]), 3, 1, 1, generator=torch.Generator().manual_seed(0))
         faces[1::2] = (faces[1::2] * light).clamp(0, 1)

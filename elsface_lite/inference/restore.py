@@ -16,6 +16,7 @@ from tqdm import tqdm
 from ..data.degradation import quantize, upscale
 from ..data.images import find_images, read_image
 from ..errors import ElsfaceError
+from ..network.modules import evaluating
 from ..network.weights import load_pretrained
 from .device import best_device
 from .faces import Box, crop_face, cut_around, find_faces, paste_face
@@ -95,7 +96,8 @@ def restore(
         return len(chunk)
 
     # Closed at once if it is interrupted, so that no lane goes on.
-    with tqdm(total=len(left), unit="picture", disable=None) as bar, closing(_in_lanes(do, chunks, lanes)) as done:
+    bar = tqdm(total=len(left), unit="picture", disable=None)
+    with evaluating(work.model), bar, closing(_in_lanes(do, chunks, lanes)) as done:
         for count in done:
             bar.update(count)
     return [task.result for task in tasks]

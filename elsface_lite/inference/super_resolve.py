@@ -6,6 +6,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from ..network.modules import evaluating
+
 BATCH_PIXELS = 128 * 32 * 32  # LR pixels that go through the network at a time
 
 
@@ -16,7 +18,7 @@ def super_resolve(faces: Sequence[Tensor] | Tensor, model: nn.Module, batch_size
     Args:
         faces: (3, h, w) each, or (b, 3, h, w), RGB in [0, 1]; on any device.
         model: (b, 3, h, w) -> (b, 3, scale h, scale w), on the device where it is to compute. It runs in evaluation
-            mode and gets its own mode back.
+            mode, and gets its own back; several threads may share it.
         batch_size: faces that go through the network at a time; fewer where they are large.
 
     Returns:
@@ -27,15 +29,11 @@ def super_resolve(faces: Sequence[Tensor] | Tensor, model: nn.Module, batch_size
     for index, face in enumerate(faces):
         sizes[face.shape].append(index)
     restored: dict[int, Tensor] = {}
-    was_training = model.training
-    model.eval()
-    try:
+    with evaluating(model):
         for (_, height, width), indices in sizes.items():
             step = max(1, min(batch_size, BATCH_PIXELS // (height * width)))
             for start in range(0, len(indices), step):
                 batch = indices[start : start + step]
                 sr = model(torch.stack([faces[index] for index in batch]).to(device)).clamp(0, 1).cpu()
                 restored.update(zip(batch, sr, strict=True))
-    finally:
-        model.train(was_training)
     return [restored[index] for index in range(len(faces))]

@@ -1,5 +1,7 @@
 """What two or more parts of the network share."""
 
+import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 
@@ -26,3 +28,20 @@ class ResidualBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return x + self.body(x)
+
+
+def padded(x: Tensor, multiple: int) -> Tensor:
+    """Repeats the right and the lower border until both sides are multiples of a number.
+
+    Args:
+        x: (b, c, h, w).
+        multiple: pixels, at least 1.
+
+    Returns:
+        (b, c, H, W), the next multiples; x itself if nothing is missing: PyTorch cannot compile the backward pass of a
+        pad by nothing. An exported network is for sizes of both kinds, so there the pad always stands.
+    """
+    right, below = -x.shape[-1] % multiple, -x.shape[-2] % multiple
+    if torch.compiler.is_exporting() or right or below:
+        return F.pad(x, (0, right, 0, below), mode="replicate")
+    return x

@@ -15,6 +15,7 @@ from ..config import AnyConfig, Config, Fields, preset
 from .blocks import conv
 from .cnn import CNNStream
 from .hfeb import HFEB
+from .pretrained import Pretrained
 from .reference import to_lite_state_dict
 from .style import FeaturePreparation, StyleMode
 from .transformer import TransformerStream
@@ -27,7 +28,7 @@ class ELSFaceConfig(Config):
     """Every choice that defines an ELSFace network. The defaults are the authors' network at x4.
 
     Args:
-        scale: output pixels per input pixel along a side: 2, 4, 8 or 16.
+        scale: output pixels per input pixel along a side: 2, 3, 4, 8 or 16.
         channels: channels of each stream.
         streams: "both", or only one of them ("cnn", "transformer").
         grid: the streams work at `grid` times the LR resolution: 1 or 2.
@@ -73,14 +74,22 @@ class ELSFaceConfig(Config):
     bicubic_skip: bool = False
 
     def check(self) -> None:
-        if self.scale not in (2, 4, 8, 16):
-            raise ValueError(f"scale must be 2, 4, 8 or 16, not {self.scale}.")
+        if self.scale not in (2, 3, 4, 8, 16):
+            raise ValueError(f"scale must be 2, 3, 4, 8 or 16, not {self.scale}.")
         if self.grid not in (1, 2):
             raise ValueError(f"grid must be 1 (streams at the LR grid) or 2 (at twice that), not {self.grid}.")
         self.check_least(1, "channels", "cnn_recursions", "depth", "heads", "window", "mlp_ratio", "rstb_recursions")
         self.check_least(0, "head_blocks", "cnn_blocks", "hfebs", "hfeb_blocks")
         self.check_least(1, "cnn_kernel", "hfeb_kernel", "out_channels")
+        self.check_size()
         self.check_combinations()
+
+    def check_size(self) -> None:
+        """Raises ValueError for a network of absurd size, since a config may come with weights from anywhere."""
+        for name, value in self.to_dict().items():
+            most = {"window": 32, "depth": 64}.get(name, 1024)
+            if isinstance(value, int) and value > most:
+                raise ValueError(f"{name} must be at most {most}, not {value}.")
 
     def check_combinations(self) -> None:
         """Raises ValueError for values that are possible one by one, but not together."""
@@ -89,6 +98,8 @@ class ELSFaceConfig(Config):
                 raise ValueError(
                     f"{name} must be odd, so that a convolution keeps the size: not {getattr(self, name)}."
                 )
+        if self.scale % self.grid:
+            raise ValueError(f"grid {self.grid} does not divide the scale {self.scale}: set grid=1.")
         if self.channels % self.heads:
             raise ValueError(f"{self.heads} heads do not divide {self.channels} channels.")
         if self.window % 2:
@@ -114,12 +125,16 @@ class ELSFaceConfig(Config):
         return preset(cls, lite, *none, **changes)
 
 
-class ELSFace(nn.Module):
+class ELSFace(Pretrained):
     """The network: (b, 3, h, w) RGB in [0, 1] -> (b, 3, scale h, scale w), not clamped. Any h and w.
+
+    Trained weights: `ELSFace.from_pretrained("lite-x4")`; see `Pretrained`.
 
     Args:
         config: what to build; `ELSFaceConfig.paper()` if None.
     """
+
+    config_class = ELSFaceConfig
 
     def __init__(self, config: ELSFaceConfig | None = None) -> None:
         super().__init__()

@@ -3,7 +3,7 @@
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .blocks import ResidualBlock, conv
+from .blocks import ResidualBlock, conv, padded
 
 
 class HighPass(nn.Module):
@@ -25,8 +25,8 @@ class HighPass(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         height, width = x.shape[-2:]
         r = self.body(x)
-        even = F.pad(r, (0, width % 2, 0, height % 2), mode="replicate")
-        return r - self.upsample(F.avg_pool2d(even, 2))[..., :height, :width]
+        smooth = F.avg_pool2d(padded(r, 2), 2)
+        return r - self.upsample(smooth)[..., :height, :width]
 
 
 class HFEB(nn.Module):

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor, nn
 
-from .blocks import conv
+from .blocks import conv, padded
 
 
 def relative_position_index(window: int) -> Tensor:
@@ -201,8 +201,7 @@ class TransformerStream(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         height, width = features.shape[-2:]
-        x = F.pad(features, (0, -width % self.window, 0, -height % self.window), mode="replicate")
-        x = self.norm_in(rearrange(x, "b c h w -> b h w c"))
+        x = self.norm_in(rearrange(padded(features, self.window), "b c h w -> b h w c"))
         for _ in range(self.recursions):
             x = self.rstb(x)
         x = self.conv(rearrange(self.norm_out(x), "b h w c -> b c h w"))[..., :height, :width]

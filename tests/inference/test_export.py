@@ -1,5 +1,6 @@
 """The exported network computes what PyTorch's does, for any batch and size, and the command line runs it."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -9,8 +10,12 @@ from elsface_lite import ElsfaceError, downscale, load_pretrained, quantize, rea
 from elsface_lite.cli.main import main
 from elsface_lite.data.sources import portraits
 from elsface_lite.inference.export import OnnxModel, calibration_faces, export_int8, export_onnx, exported_name
+from elsface_lite.inference.optimize import optimize
 from elsface_lite.metrics.image import psnr
 from elsface_lite.network.elsface import ELSFace, ELSFaceConfig
+
+pytestmark = pytest.mark.slow
+SMALL = dict(channels=8, streams="cnn", cnn_blocks=1, hfebs=0, hfeb_skip=False)
 
 
 @pytest.fixture(scope="module")
@@ -44,8 +49,9 @@ def test_paper_and_shifted_windows(folder):
         OnnxModel(folder / "paper.onnx")(torch.rand(1, 3, 4, 20))
 
 
-def test_int8(folder):
-    model = load_pretrained("lite-x4")
+def test_int8(folder, monkeypatch):
+    model, exported = load_pretrained("lite-x4"), "elsface_lite.inference.export.export_onnx"
+    monkeypatch.setattr(exported, lambda _, path, **__: shutil.copy(folder / "lite-x4.onnx", path))  # not a second time
     assert export_int8(model, folder / "int8.onnx", calibration_faces()[:40]) < 0.1
     assert (folder / "int8.onnx").stat().st_size < 0.4 * (folder / "lite-x4.onnx").stat().st_size
     hr = portraits()["astronaut"][None, :, 30:158, 160:288]  # not one of the faces that it was made with
@@ -69,10 +75,53 @@ def test_restore_by_onnx(folder, tmp_path, monkeypatch, capsys):
     assert "--int8" in capsys.readouterr().err
 
 
+@pytest.fixture(scope="module")
+def small() -> ELSFace:
+    torch.manual_seed(0)
+    model = ELSFace(ELSFaceConfig.lite(**SMALL))
+    torch.nn.init.normal_(model.upsample[-1].weight, std=0.1)
+    return model.eval()
+
+
+def test_float16_halves_the_file_and_takes_and_gives_float32(small, tmp_path):
+    onnx = pytest.importorskip("onnx")
+    path, wide = tmp_path / "half.onnx", tmp_path / "wide.onnx"
+    assert 0 < export_onnx(small, path, fp16=True, opset=18) < 5e-3
+    assert export_onnx(torch.compile(small, backend="eager"), wide) < 1e-5
+    proto = onnx.load(path)
+    assert proto.opset_import[0].version == 18
+    kinds = {tensor.data_type for tensor in proto.graph.initializer if len(tensor.dims) == 4}
+    assert kinds == {onnx.TensorProto.FLOAT16}
+    lr = torch.rand(2, 3, 33, 31)
+    with torch.inference_mode():
+        assert OnnxModel(path)(lr).dtype == torch.float32
+        assert (OnnxModel(path)(lr) - small(lr)).abs().max() < 5e-3
+    assert next(small.parameters()).dtype == torch.float32
+
+
+def test_what_cannot_be_exported_is_said_at_once(small, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(torch.onnx, "export", lambda *_, **__: pytest.fail("the work had begun"))
+    out = tmp_path / "wrong.onnx"
+    for model in (optimize(small), optimize(small, torch.bfloat16), torch.nn.DataParallel(optimize(small))):
+        with pytest.raises(ElsfaceError, match="one of `optimize`: export the one that it was made of"):
+            export_onnx(model, out)
+        with pytest.raises(ElsfaceError, match="one of `optimize`"):
+            export_int8(model, out, torch.rand(1, 3, 128, 128))
+    with pytest.raises(ElsfaceError, match="not a Linear"):
+        export_onnx(torch.nn.Linear(2, 2), out)
+    for opset in (17, 99):
+        with pytest.raises(ElsfaceError, match=f"opset {opset} cannot be written: choose one from 18 to 24"):
+            export_onnx(small, out, opset=opset)
+    assert main(["export", "--opset", "11", "--out", str(out)]) == 2
+    assert main(["export", "--int8", "--fp16", "--out", str(out)]) == 2
+    assert "choose one" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_wrong_result_is_not_written(folder, tmp_path, monkeypatch):
     monkeypatch.setattr("elsface_lite.inference.export._difference", lambda *_: 0.01)
     with pytest.raises(ElsfaceError, match="nothing was written"):
-        export_onnx(ELSFace(ELSFaceConfig.lite(channels=8, heads=2, hfebs=1)), tmp_path / "wrong.onnx")
+        export_onnx(ELSFace(ELSFaceConfig.lite(**SMALL)), tmp_path / "wrong.onnx")
     assert list(tmp_path.iterdir()) == []
 
 

@@ -98,6 +98,7 @@ def test_a_damaged_detector_is_said_and_not_passed_over(photo: Tensor, monkeypat
         find_faces(photo)
 
 
+@pytest.mark.slow
 def test_the_boxes_are_the_crops_of_celeba() -> None:
     """On aligned crops the box must be the crop itself; the README's figures are those of 1,000."""
     paths = sorted(shared("faces/celeba_train").glob("*.jpg"))[::300]

@@ -1,6 +1,7 @@
-"""Ten thousand faces in one call, interruptions at any moment, and how it goes on: nothing twice, nothing by halves.
+"""Thousands of faces in one call, interruptions at any moment, and how it goes on: nothing twice, nothing by halves.
 
-`pytest -s` prints the figures. LONG_WORK=lite-x4 does the same with these weights and faces of 32x32 (minutes).
+`pytest -s` prints the figures; STRESS=1 takes more faces, and interrupts more often. LONG_WORK=lite-x4 does the same
+with these weights and faces of 32x32 (minutes).
 """
 
 import os
@@ -13,6 +14,7 @@ from pathlib import Path
 import pytest
 import torch
 from forked import Program, parts
+from stress import times
 from tiny import TINY
 
 from elsface_lite import ELSFace, ELSFaceConfig, load_pretrained, restore, save_pretrained, write_png
@@ -21,8 +23,12 @@ from elsface_lite.inference import output
 from elsface_lite.training.run import Run
 from elsface_lite.training.run_config import RunConfig
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="processes are forked, and looked at, as on Linux")
-FACES = 10_000
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(sys.platform != "linux", reason="processes are forked, and looked at, as on Linux"),
+]
+FACES = times(10_000, 5_000)
+INTERRUPTIONS = times(4, 2)
 NETWORK = {"channels": 8, "heads": 2, "hfebs": 1, "hfeb_blocks": 1, "rstb_recursions": 1, "out_channels": 4}
 
 
@@ -55,7 +61,7 @@ def restoring(folder: Path, weights: str, *words: str, errors: Path) -> Program:
     return Program("restore", folder, *options, *words, errors=errors)
 
 
-def test_ten_thousand_faces_in_flat_memory(tmp_path, weights):
+def test_thousands_of_faces_in_flat_memory(tmp_path, weights):
     out, start = tmp_path / "out", time.monotonic()
     program = restoring(many(tmp_path / "in", FACES), weights, errors=tmp_path / "errors")
     memory = {}
@@ -128,13 +134,13 @@ def commands(folder: Path, faces: Path, weights: str) -> dict[str, tuple[list, f
 
 @pytest.mark.parametrize("command", ["restore", "evaluate", "train", "demo", "export"])
 def test_ctrl_c_is_clean(command, faces, weights, tmp_path):
-    """At four random moments, once the package is imported: one line, exit code 130, no file by halves."""
+    """At random moments, once the package is imported: one line, exit code 130, no file by halves."""
     if command == "export":
         pytest.importorskip("onnxscript", reason='ONNX is not installed: pip install "elsface-lite[onnx]"')
     chance, errors, interrupted = random.Random(command), tmp_path / "errors", 0
     many(tmp_path / "in", 1500)
     words, duration = commands(tmp_path, faces, weights)[command]
-    for _ in range(4):
+    for _ in range(INTERRUPTIONS):
         program = Program(*words, errors=errors)
         assert program.wait_until(errors.exists)
         time.sleep(0.1 + chance.uniform(0, duration))
@@ -146,5 +152,6 @@ def test_ctrl_c_is_clean(command, faces, weights, tmp_path):
             assert program.said() == ["elsface-lite: interrupted; what was finished is kept."]
         assert parts(tmp_path) == []
         errors.unlink()
-    print(f"{command}: 4 times Ctrl-C, {interrupted} interrupted with one line, {4 - interrupted} were done before")
+    done_before = INTERRUPTIONS - interrupted
+    print(f"{command}: {INTERRUPTIONS} times Ctrl-C, {interrupted} ended with one line, {done_before} were done before")
     assert interrupted

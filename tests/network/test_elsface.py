@@ -48,6 +48,7 @@ def golden_parameter(number: int, name: str, shape: list[int]) -> torch.Tensor:
     return torch.from_numpy(s).float()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", GOLDEN["cases"], ids=lambda case: f"depth{case['depth']}")
 def test_golden(case):
     """24 values of five tensors of the authors' network, whose every parameter a rule fills."""
@@ -77,6 +78,7 @@ def reference_model() -> ELSFace:
     return model
 
 
+@pytest.mark.slow
 def test_parity_forward(reference_model):
     fixture = torch.load(shared("reference/parity/forward_small.pt"), weights_only=True)
     reference_model.eval()
@@ -256,7 +258,8 @@ def test_shifted_mask_separates_what_was_never_neighbours():
 
 
 REFUSED = {
-    "scale must be 2, 4, 8 or 16": {"scale": 3},
+    "scale must be 2, 3, 4, 8 or 16": {"scale": 5},
+    "grid 2 does not divide the scale 3": {"scale": 3},
     "grid must be 1": {"grid": 4},
     "7 heads do not divide 60 channels": {"heads": 7},
     "window must be even": {"window": 7},
