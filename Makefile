@@ -7,20 +7,32 @@ PEERS := $(VENV)/.installed_peers
 # In a container the user is often root, which Jupyter wants to be told.
 AS_ROOT := $(if $(filter 0,$(shell id -u)),--allow-root)
 
-.PHONY: lab test demo docs notebooks-hostile audit minutes bench ablations bench-peers setup lock format clean
+.PHONY: lab test test-fast check demo docs notebooks-hostile audit minutes bench ablations bench-peers setup lock format clean
 
 # Reachable from this machine only, with a token, and without JupyterLab's own look for news and updates.
 lab: setup
 	$(BIN)/jupyter lab $(AS_ROOT) --ip=127.0.0.1 --LabApp.news_url=None \
 	    --LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate notebooks/00_start_here.ipynb
 
-# One thread in each of two processes: PyTorch's threads would fight over two cores.
-# In the order of their names: the browser comes early, since it takes longest and only one process can have it.
-# Of the package's branches the tests must take 90 %; the chapters come after, and are not counted.
-TESTS := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadscope --no-loadscope-reorder --durations=8
+# One thread in each of two processes: PyTorch's threads would fight over two cores. A file is one piece of work, and
+# what takes longest comes first: tests/conftest.py sorts the tests, and LONGEST are the chapters that train.
+TESTS := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadscope --no-loadscope-reorder
+LONGEST := $(wildcard notebooks/06_*.ipynb notebooks/08_*.ipynb)
+CHAPTERS := $(LONGEST) $(filter-out $(LONGEST),$(wildcard notebooks/*.ipynb))
+# Everything, in two stages, each of which says at its end how long it took. Of the package's branches the tests must take
+# 90 %; the chapters, each executed once, are not counted.
 test: setup $(PEERS)
-	$(TESTS) tests --cov --cov-report=term-missing
-	$(TESTS) notebooks --nbval-lax --nbval-current-env --nbval-cell-timeout=300
+	$(TESTS) tests --durations=8 --cov --cov-report=term-missing
+	$(TESTS) $(CHAPTERS) --durations=8 --nbval-lax --nbval-current-env --nbval-cell-timeout=300
+
+# For while one works: the tests that take under a second.
+test-fast: setup
+	$(TESTS) tests -m "not slow"
+
+# What is seen without running the package: style, types, spelling, structure, docstrings, links, pins, chapters as files.
+GATES := quality rooms docstrings links environment
+check: setup
+	$(TESTS) $(GATES:%=tests/test_%.py) tests/course/test_notebooks.py --dist load
 
 demo: setup
 	$(BIN)/elsface-lite demo --out demo
@@ -30,9 +42,9 @@ docs: setup
 	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going --fresh-env -c docs . build/docs
 	@echo "open build/docs/index.html"
 
-# Every chapter read-only, without home and network, from a path with spaces and umlauts; `make test` does two of them.
+# Every chapter read-only, without home and network, from a path with spaces and umlauts; `make test` does one of them.
 notebooks-hostile: setup
-	HOSTILE=all OMP_NUM_THREADS=1 $(BIN)/python -m pytest -s -v tests/test_hostile_notebooks.py
+	HOSTILE=all OMP_NUM_THREADS=1 $(BIN)/python -m pytest -s -v tests/course/test_hostile_notebooks.py
 
 # Known vulnerabilities of what is pinned, from osv.dev. pip-audit is no part of the lock: nothing else needs it.
 audit: setup

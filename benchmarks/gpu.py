@@ -26,7 +26,9 @@ from torch import Tensor, nn
 from elsface_lite.inference.optimize import optimize
 from elsface_lite.network.elsface import ELSFace, ELSFaceConfig
 from elsface_lite.network.weights import load_pretrained, pretrained_names
+from elsface_lite.training.batches import FaceArray
 from elsface_lite.training.config import TrainConfig
+from elsface_lite.training.symmetry import MirrorSymmetry
 from elsface_lite.training.trainer import Trainer
 
 BATCHES = (1, 8, 64)
@@ -147,7 +149,10 @@ def rows_of_training(name: str, batch: int, steps: int = 20) -> list[Row]:
     rows: list[Row] = []
     for form in ("plain float32", "trainer float32", "trainer bfloat16"):
         config = TrainConfig.lite(batch_size=batch, precision="bf16" if "bfloat16" in form else "no")
-        trainer = Trainer(config, TRAINED[name][0], faces, faces[:1])
+        network = ELSFace(TRAINED[name][0])
+        MirrorSymmetry(network).start(network)
+        pairs = FaceArray(faces, network.config.scale), FaceArray(faces[:1], network.config.scale)
+        trainer = Trainer(network, *pairs, config=config)
         if form.startswith("plain"):
             trainer.model.to(memory_format=torch.contiguous_format)
             plain(trainer.model).train()

@@ -16,7 +16,6 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from spandrel.architectures.OmniSR import OmniSR
@@ -24,18 +23,21 @@ from spandrel.architectures.SAFMN import SAFMN
 from spandrel.architectures.SPAN import SPAN
 from spandrel.architectures.SwinIR import SwinIR
 from torch import Tensor, nn
+from torch.utils.data import DataLoader, Dataset
 from torch.utils.flop_counter import FlopCounterMode
 
-from elsface_lite.data.degradation import downscale, quantize
+from elsface_lite.data.degradation import quantize
 from elsface_lite.files import whole_file
 from elsface_lite.inference.device import machine
 from elsface_lite.metrics.image import lpips, psnr, ssim
 from elsface_lite.network.blocks import ResidualBlock, conv
 from elsface_lite.network.elsface import ELSFace, ELSFaceConfig
+from elsface_lite.training.batches import Pair
 from elsface_lite.training.config import TrainConfig
-from elsface_lite.training.faces import decode_faces, read_faces, split_faces
+from elsface_lite.training.faces import pairs_of
 from elsface_lite.training.run_config import RunConfig
-from elsface_lite.training.trainer import Trainer, optimizer_of
+from elsface_lite.training.symmetry import MirrorSymmetry
+from elsface_lite.training.trainer import Trainer
 
 SCALE = 4
 SYMMETRIC = "ELSFace lite, symmetric"
@@ -86,20 +88,20 @@ NETWORKS: dict[str, Callable[[], nn.Module]] = {
 }  # fmt: skip
 
 
-class PeerTrainer(Trainer):
-    """The course's trainer for any network, and for a time instead of a number of epochs."""
+ENOUGH = 10_000  # epochs, which no run comes to
 
-    def __init__(self, name: str, minutes: float, precision: str, faces: np.ndarray) -> None:
-        symmetric = name == SYMMETRIC
-        config = TrainConfig.lite(batch_size=8, epochs=1, precision=precision, symmetric=symmetric)
-        super().__init__(config, ELSFaceConfig.lite(), faces, faces[:1])
+
+class PeerTrainer(Trainer):
+    """The course's trainer, for a time instead of a number of epochs."""
+
+    def __init__(self, name: str, minutes: float, precision: str, pairs: tuple[Dataset[Pair], Dataset[Pair]]) -> None:
+        config = TrainConfig.lite(batch_size=8, epochs=ENOUGH, precision=precision, symmetric=name == SYMMETRIC)
         torch.manual_seed(config.seed)
-        model = NETWORKS[name]().to(memory_format=torch.channels_last)
-        if self.symmetry:
-            self.symmetry.start(model)
-        self.ema = copy.deepcopy(model).eval().requires_grad_(False)
-        self.optimizer, self.model = optimizer_of(model, config), self.accelerator.prepare(model)
+        network = NETWORKS[name]()
+        if config.symmetric:
+            MirrorSymmetry(network).start(network)
         self.seconds, self.started = 60 * minutes, time.process_time()
+        super().__init__(network, *pairs, config=config)
 
     @property
     def progress(self) -> float:
@@ -109,7 +111,7 @@ class PeerTrainer(Trainer):
     @property
     def steps_per_epoch(self) -> float:
         """How many steps there will be at the present pace: the learning rate falls with the time, to zero."""
-        return max(self.step, 1) / self.progress
+        return max(self.step, 1) / self.progress / ENOUGH
 
     def run(self) -> nn.Module:
         """Trains until the time is over; returns the averaged network."""
@@ -119,12 +121,11 @@ class PeerTrainer(Trainer):
 
 
 @torch.inference_mode()
-def measure(network: nn.Module, faces: np.ndarray) -> dict[str, float]:
-    """Means over faces (n, 3, H, W), uint8."""
+def measure(network: nn.Module, pairs: Dataset[Pair]) -> dict[str, float]:
+    """Means over pairs."""
     values = []
-    for part in np.array_split(faces, -(-len(faces) // 16)):
-        hr = torch.tensor(part).float() / 255
-        sr = quantize(network(downscale(hr, SCALE)))
+    for lr, hr in DataLoader(pairs, 16):
+        sr = quantize(network(lr))
         values.append(torch.stack([psnr(sr, hr), ssim(sr, hr), lpips(sr, hr)]))
     return dict(zip(("psnr", "ssim", "lpips"), torch.cat(values, 1).mean(1).tolist(), strict=True))
 
@@ -174,22 +175,15 @@ def trained(name: str, arguments: argparse.Namespace) -> tuple[nn.Module, dict[s
         network = NETWORKS[name]().eval()
         network.load_state_dict(saved["state"])
         return network, saved["row"] | size(network)
-    trainer = PeerTrainer(name, arguments.minutes, arguments.precision, read_faces(arguments.runs / "training.faces"))
+    config = RunConfig.from_dict({"data": {"faces": arguments.faces, "people": arguments.people}})
+    pairs = pairs_of(config, arguments.runs / name)
+    trainer = PeerTrainer(name, arguments.minutes, arguments.precision, pairs)
     network = trainer.run()
     row = size(network) | {"core_minutes": arguments.minutes, "faces_seen": trainer.step * trainer.config.batch_size}
-    row |= measure(network, read_faces(arguments.runs / "validation.faces"))
+    row |= measure(network, pairs[1])
     with whole_file(file) as beside:
         torch.save({"state": network.state_dict(), "row": row, "recipe": recipe}, beside)
     return network, row
-
-
-def decode(arguments: argparse.Namespace) -> None:
-    """Decodes the faces once for all networks, people held out as `elsface-lite train` does."""
-    arguments.runs.mkdir(parents=True, exist_ok=True)
-    config = RunConfig.from_dict({"data": {"faces": arguments.faces, "people": arguments.people}})
-    files = [arguments.runs / f"{name}.faces" for name in ("training", "validation")]
-    if not all(file.exists() for file in files):
-        decode_faces(dict(zip(files, split_faces(config), strict=True)))
 
 
 def main() -> None:
@@ -200,7 +194,7 @@ def main() -> None:
     parser.add_argument("--runs", type=Path, default=Path("runs/peers"))
     parser.add_argument("--precision", default="bf16", help='"no" where the processor does not compute in bfloat16')
     arguments = parser.parse_args()
-    decode(arguments)
+    arguments.runs.mkdir(parents=True, exist_ok=True)
     networks, rows = {}, {}
     torch.set_num_threads(1)
     for name in NETWORKS:

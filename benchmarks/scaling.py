@@ -66,7 +66,7 @@ def restored(folder: str) -> tuple[float, float]:
 
 def folders() -> list[dict[str, Any]]:
     """`restore` on folders of LR faces: time, that of the network alone on as many, and memory."""
-    lr = downscale(load_faces(orl_faces().paths[:100], 128).float() / 255, 4)
+    lr = downscale(load_faces(orl_faces().paths[:100], 128, enlarge=True).float() / 255, 4)
     model = optimize(load_pretrained("lite-x4"))
 
     def network(count: int) -> None:

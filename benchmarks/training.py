@@ -22,7 +22,8 @@ from timing import write_table
 
 from elsface_lite.data.pairs import load_faces
 from elsface_lite.data.sources import orl_faces
-from elsface_lite.network.elsface import ELSFaceConfig
+from elsface_lite.network.elsface import ELSFace, ELSFaceConfig
+from elsface_lite.training.batches import FaceArray
 from elsface_lite.training.config import TrainConfig
 from elsface_lite.training.trainer import Trainer
 
@@ -38,16 +39,16 @@ def peak_memory() -> float:
 
 def train(form: str, steps: int) -> None:
     """Trains in this process, and prints seconds of each step, losses and the memory that a step takes as JSON."""
-    faces = load_faces(orl_faces().paths[:160], 128).numpy()
+    faces = load_faces(orl_faces().paths[:160], 128, enlarge=True).numpy()
     precision = "bf16" if "bfloat16" in form else "no"
     config = TrainConfig.paper(batch_size=BATCH, precision=precision, recompute="recompute" in form, flips=True)
-    trainer = Trainer(config, ELSFaceConfig.paper(), faces, faces[:1])
+    trainer = Trainer(ELSFace(ELSFaceConfig.paper()), FaceArray(faces), FaceArray(faces[:1]), config=config)
     if form.startswith("plain"):
         trainer.model.to(memory_format=torch.contiguous_format)
         plain(trainer.model).train()
     before = peak_memory()
     seconds, losses = [], []
-    for trainer.step in range(steps):
+    for _ in range(steps):
         started = time.perf_counter()
         if form == LOADER:
             trainer.batch()

@@ -36,6 +36,7 @@ docs/gallery
 :hidden:
 :caption: The module
 
+docs/extend
 docs/api
 docs/files
 elsface_lite/weights/lite-x4

@@ -36,7 +36,7 @@ def orl(scale: int) -> list[Row]:
     """Grey faces of people who are in no training set of ours."""
     faces = orl_faces()
     chosen = [faces.identities.index(f"s{number}") for number in ORL_PEOPLE]
-    found = [(faces.identities[i], load_face(faces.paths[i], SIZE).float() / 255) for i in chosen]
+    found = [(faces.identities[i], load_face(faces.paths[i], SIZE, enlarge=True).float() / 255) for i in chosen]
     return [(f"ORL {name}", downscale(hr[None], scale)[0], hr) for name, hr in found]
 
 

@@ -5,13 +5,16 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields
 from typing import Any, ParamSpec, Self, TypeVar, get_args, get_type_hints
 
+Strings = tuple[str, ...]
 Fields = ParamSpec("Fields")
 AnyConfig = TypeVar("AnyConfig")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Config:
-    """Base of the frozen configs. Fields are bool, int, float, str or a Literal of strings; an int serves as float.
+    """Base of the frozen configs. Fields are bool, int, float, str, a Literal of strings, or a tuple of strings.
+
+    An int serves as a float, and a list or a single string as a tuple.
 
     Raises:
         ValueError: a value of another type, one that is not among the choices, or a number that is not finite, or
@@ -21,6 +24,12 @@ class Config:
     def __post_init__(self) -> None:
         hints = get_type_hints(type(self))
         for name, value in asdict(self).items():
+            if hints[name] == Strings:
+                value = (value,) if isinstance(value, str) else tuple(value) if isinstance(value, list) else value
+                object.__setattr__(self, name, value)
+                if not isinstance(value, tuple) or not all(isinstance(part, str) for part in value):
+                    raise ValueError(f"{name} must be a list of strings, not {value!r}.")
+                continue
             choices = get_args(hints[name])
             if choices and value not in choices:
                 raise ValueError(f"{name} must be one of {', '.join(map(repr, choices))}, not {value!r}.")

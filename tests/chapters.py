@@ -17,7 +17,7 @@ BUILT = {
     "03": {"network.cnn"},
     "04": {"network.transformer", "network.hfeb"},
     "05": {"training.losses"},
-    "06": {"network.elsface", "training.config", "training.optim", "training.schedule", "training.trainer"},
+    "06": {"network.elsface"} | {f"training.{name}" for name in ("config", "optim", "schedule", "batches", "trainer")},
     "07": {"metrics.image", "metrics.sets", "metrics.evaluator"},
 }
 

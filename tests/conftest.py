@@ -40,6 +40,14 @@ def faces(tmp_path_factory) -> Path:
     return folder
 
 
+# A file is one piece of work for one process. Those that take longest start first, so that both end together.
+LONGEST = ("test_browser", "test_docs", "test_long_work", "test_under_fire", "test_run", "test_export")
+
+
+def pytest_collection_modifyitems(items):
+    items.sort(key=lambda item: item.path.stem not in LONGEST)
+
+
 def pytest_terminal_summary(terminalreporter):
     """What test_browser.py moved, a line for each widget and theme."""
     reports = [report for kind in ("passed", "failed") for report in terminalreporter.stats.get(kind, [])]

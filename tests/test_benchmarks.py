@@ -57,6 +57,7 @@ def test_parts_are_those_of_the_shipped_weights():
             assert parts.gmac(model, torch.rand(1, 3, side, side))["all"] == pytest.approx(gmac[name], rel=1e-3), name
 
 
+@pytest.mark.slow
 def test_page_is_drawn_from_the_tables(tmp_path):
     page = program("benchmarks/page.py")
     page.main(tmp_path)

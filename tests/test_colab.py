@@ -99,6 +99,7 @@ def wheel(tmp_path_factory) -> Path:
     return next(folder.glob("*.whl"))
 
 
+@pytest.mark.slow
 def test_the_wheel_holds_every_file_of_the_package(wheel):
     files = [path for path in (ROOT / "elsface_lite").rglob("*") if path.is_file() and "__pycache__" not in path.parts]
     with zipfile.ZipFile(wheel) as archive:
@@ -115,6 +116,7 @@ print(elsface_lite.__file__)
 """
 
 
+@pytest.mark.slow
 def test_the_wheel_works_away_from_the_checkout(environment, wheel, tmp_path):
     pip = [sys.executable, "-m", "pip", "--quiet", "--python", environment.python]
     environment.run(*pip, "install", "--no-deps", "--no-index", wheel)
@@ -126,6 +128,7 @@ def test_the_wheel_works_away_from_the_checkout(environment, wheel, tmp_path):
     assert len(re.findall(r"^weights .*: ok$", report, re.MULTILINE)) == 2
 
 
+@pytest.mark.slow
 def test_colab_keeps_its_versions(tmp_path):
     """A resolver finds all that we need under Python 3.13, with every version that Colab has left as it is."""
     uv = shutil.which("uv", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")

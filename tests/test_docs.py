@@ -165,6 +165,7 @@ def addresses(path: Path) -> list[tuple[Tag, str]]:
     return [(tag, tag[name]) for tag in found for name in ("href", "src", "srcset") if tag.has_attr(name)]
 
 
+@pytest.mark.slow
 def test_site_loads_nothing_from_elsewhere(site):
     """Links may lead away; pictures, scripts and style sheets are in the folder."""
     for path in pages(site):
@@ -176,6 +177,7 @@ def test_site_loads_nothing_from_elsewhere(site):
         assert not re.search(r"(?:url\(|@import |import\(|\.src ?= ?)[\"']?(?:https?:)?//", text), sheet.name
 
 
+@pytest.mark.slow
 def test_site_has_no_broken_link(site):
     checked = 0
     for path in pages(site):
@@ -191,12 +193,14 @@ def test_site_has_no_broken_link(site):
     assert checked > 1000
 
 
+@pytest.mark.slow
 def test_site_pictures_have_alt_text(site):
     for path in pages(site):
         for image in parsed(path).find_all("img"):
             assert len(image.get("alt", "")) >= 20, f"{path.name}: {str(image)[:200]}"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_site_shows_the_chapter_as_it_was_committed(site, path):
     """Its outputs, its pictures, its solutions folded; nothing was executed, and no widget is a line of text."""
@@ -214,6 +218,7 @@ def test_site_shows_the_chapter_as_it_was_committed(site, path):
     assert not re.search(r"VBox\(|HBox\(|<IPython", text)
 
 
+@pytest.mark.slow
 def test_site_mathematics_needs_no_script(site):
     formulas = [formula for path in pages(site) for formula in parsed(path).find_all("math")]
     assert len(formulas) > 300
@@ -221,6 +226,7 @@ def test_site_mathematics_needs_no_script(site):
     assert not unknown, f"commands that latex2mathml does not know: {unknown}"
 
 
+@pytest.mark.slow
 def test_site_documents_every_public_name(site):
     api = parsed(site / "docs" / "api.html")
     assert not [name for name in elsface_lite.__all__ if not api.find(id=f"elsface_lite.{name}")]
@@ -229,6 +235,7 @@ def test_site_documents_every_public_name(site):
     assert modules <= headings, f"not in docs/files.md: {modules - headings}"
 
 
+@pytest.mark.slow
 def test_site_names_lead_to_the_reference(site):
     """The names of the map are links."""
     links = parsed(site / "docs" / "paper_to_code.html").select("article a[href*='files.html#elsface_lite.']")
@@ -236,6 +243,7 @@ def test_site_names_lead_to_the_reference(site):
     assert names - {"restore.restore"} <= {link.get_text() for link in links}
 
 
+@pytest.mark.slow
 def test_site_can_be_searched(site):
     """The index loads as a script, so that it works without a server; it finds words of chapters, pages and names."""
     text = (site / "searchindex.js").read_text(encoding="utf-8")

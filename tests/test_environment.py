@@ -12,7 +12,7 @@ from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-CONDA_NAMES = {"playwright-python": "playwright", "pytorch": "torch"}
+CONDA_NAMES = {"huggingface_hub": "huggingface-hub", "playwright-python": "playwright", "pytorch": "torch"}
 
 
 def requirements() -> dict[str, Requirement]:

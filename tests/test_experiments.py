@@ -1,21 +1,23 @@
 """The programs behind the measured tables: a tiny run of each, and that what is finished is not done again."""
 
 import csv
-import shutil
 import sys
 from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
 from programs import program
 
 from elsface_lite.course.frequency import radial_profile
 from elsface_lite.data.degradation import downscale, quantize, upscale
 from elsface_lite.data.images import read_image
+from elsface_lite.data.pairs import load_faces
 from elsface_lite.data.sources import orl_faces
 from elsface_lite.network.elsface import ELSFace, ELSFaceConfig
 from elsface_lite.network.weights import load_pretrained
-from elsface_lite.training.faces import read_faces
+from elsface_lite.training.faces import split_faces
+from elsface_lite.training.run_config import DataConfig
 
 TINY = dict(channels=8, heads=2, hfebs=1, hfeb_blocks=1)
 
@@ -27,8 +29,8 @@ def arguments(tmp_path: Path) -> list[str]:
     faces.mkdir()
     lines = ["file,identity"]
     for number, path in enumerate(orl_faces().paths[:80]):
-        shutil.copy(path, faces / f"{number:03d}{path.suffix}")
-        lines.append(f"{number:03d}{path.suffix},{number}")
+        Image.open(path).resize((128, 128)).save(faces / f"{number:03d}.png")
+        lines.append(f"{number:03d}.png,{number}")
     (tmp_path / "people.csv").write_text("\n".join(lines), encoding="utf-8")
     options = {"--faces": faces, "--people": tmp_path / "people.csv", "--runs": tmp_path / "runs", "--precision": "no"}
     return [str(part) for option in options.items() for part in option]
@@ -39,6 +41,7 @@ def read(file: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(lines))
 
 
+@pytest.mark.slow
 def test_experiments(tmp_path, monkeypatch, arguments):
     experiments = program("data/experiments.py")
     lines = [experiments.model(**TINY), experiments.model(**TINY) | {"train.sharp_weight": 0.0}]
@@ -67,7 +70,8 @@ def test_experiments(tmp_path, monkeypatch, arguments):
     network = load_pretrained(next((tmp_path / "runs" / "tiny").glob("*hfeb_blocks=1-seed=0")) / "best.safetensors")
     with torch.inference_mode():
         torch.testing.assert_close(restored, quantize(network(downscale(hr, 4))), atol=1.5 / 255, rtol=0)
-    held_out = torch.tensor(read_faces(tmp_path / "runs" / "validation.faces")).float() / 255
+    _, held_out = split_faces(DataConfig(faces=(str(tmp_path / "faces"),), people=(str(tmp_path / "people.csv"),)))
+    held_out = load_faces(held_out, 128).float() / 255
     assert [f"{power:.5g}" for power in radial_profile(held_out)[1].mean(0)[:3].tolist()] == [
         row["HR"] for row in spectra[:3]
     ]
@@ -80,6 +84,7 @@ def test_experiments(tmp_path, monkeypatch, arguments):
     assert (tmp_path / "tiny" / "portraits.webp").exists()
 
 
+@pytest.mark.slow
 def test_peers(tmp_path, monkeypatch, arguments):
     pytest.importorskip("spandrel", reason="spandrel is not installed: make bench-peers installs it")
     peers = program("benchmarks/peers.py")

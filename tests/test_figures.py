@@ -71,6 +71,7 @@ def root(name: str) -> ET.Element:
     return ET.parse(FOLDER / f"{name}.svg").getroot()
 
 
+@pytest.mark.slow
 def test_the_list_of_figures_is_complete(drawn):
     for folder in (drawn, FOLDER):
         assert sorted(path.stem for path in folder.glob("*.svg")) == sorted(NAMES)
@@ -78,6 +79,7 @@ def test_the_list_of_figures_is_complete(drawn):
     assert set(re.findall(r"\]\((\w+)\.svg\)", readme)) == set(NAMES)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_drawn_anew_it_is_the_committed_file(drawn, name):
     committed = (FOLDER / f"{name}.svg").read_bytes()

@@ -28,7 +28,7 @@ FLAT = {
 }
 NOT_FINITE = [math.nan, math.inf, -math.inf]
 MEASURES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
-    **{name: metric.measure for name, metric in metrics.IMAGE_METRICS.items()},
+    **{name: metric.function for name, metric in metrics.IMAGE_METRICS.items()},
     "fid": metrics.fid,
     "kid": metrics.kid,
 }
@@ -92,8 +92,11 @@ def test_muon_takes_a_gradient_of_zero():
     assert not orthogonalize(torch.zeros(4, 9)).any()
 
 
+SLOW = ("lpips_vgg", "fid", "kid")
+
+
 @flat
-@pytest.mark.parametrize("name", MEASURES)
+@pytest.mark.parametrize("name", [pytest.param(name, marks=[pytest.mark.slow] * (name in SLOW)) for name in MEASURES])
 def test_metrics_of_flat_pictures(name, image):
     """Finite against another picture, and the best possible value against themselves."""
     best = {"psnr": math.inf, "psnr_y": math.inf, "ssim": 1.0, "ssim_y": 1.0}.get(name, 0.0)

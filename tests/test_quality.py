@@ -26,6 +26,7 @@ def test_code_is_formatted():
     assert not said_by("ruff", "format", "--check", "--quiet", ".")
 
 
+@pytest.mark.slow
 def test_types_of_the_package_fit():
     assert not said_by("mypy")
 
@@ -64,6 +65,7 @@ ef.metrics.ssim()
 """
 
 
+@pytest.mark.slow
 def test_a_stranger_sees_types(tmp_path):
     """Under mypy --strict a script that uses the package has errors where it is wrong, and nowhere else."""
     (tmp_path / "script.py").write_text(STRANGER, encoding="utf-8")

@@ -19,9 +19,11 @@ def room(file: Path) -> str:
 
 
 def imports(file: Path) -> set[Path]:
-    """The files of the package that a file imports, anywhere in it."""
-    found = set()
-    for node in ast.walk(ast.parse((PACKAGE / file).with_suffix(".py").read_text(encoding="utf-8"))):
+    """The files of the package that a file imports when it is run, anywhere in it."""
+    tree, found = ast.parse((PACKAGE / file).with_suffix(".py").read_text(encoding="utf-8")), set()
+    types_only = [node for node in tree.body if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"]
+    tree.body = [node for node in tree.body if node not in types_only]
+    for node in ast.walk(tree):
         if not isinstance(node, ast.ImportFrom) or not node.level:
             continue
         folder = file.parents[node.level - 1]

@@ -11,23 +11,28 @@ from pathlib import Path
 import torch
 
 from ..errors import ElsfaceError
-from ..network.weights import pretrained_names
-from ..training.run import Run, processes, rehearse
+from ..training.fit import processes
+from ..training.run import Run, new_network, take_what_fits, trainer_of
 from ..training.run_config import RunConfig
+from ..training.trainer import Trainer
+
+SHORT = 100  # steps
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """What `train` takes."""
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.epilog = _fields_help()
-    parser.add_argument("--faces", metavar="DIR", help="training pictures, searched with all folders below")
-    parser.add_argument("--people", metavar="CSV", help="table (file, identity): people held out are held out whole")
+    parser.add_argument("--faces", metavar="DIR", nargs="+", help="folders of training pictures, with all below them")
+    parser.add_argument("--lr", metavar="DIR", help="folder of LR faces with the names of those HR faces")
+    parser.add_argument("--validation", metavar="DIR", nargs="+", help="folders of pictures to measure on")
+    parser.add_argument("--people", metavar="CSV", nargs="+", help="tables (file, identity): people are held out whole")
     parser.add_argument("--start", metavar="NAME", help="begin with these weights and their network: a name, or a file")
     parser.add_argument("--config", metavar="TOML", type=Path, help="file with the tables data, model and train")
     help = "a field of a table, see below; any number of times"
     parser.add_argument("--set", metavar="TABLE.FIELD=VALUE", action="append", default=[], dest="changes", help=help)
     parser.add_argument("--out", metavar="RUN", type=Path, help="folder of a new run")
-    parser.add_argument("--resume", metavar="RUN", type=Path, help="continue this run; takes no other option")
+    parser.add_argument("--resume", metavar="RUN", type=Path, help="continue this run; --set train.epochs=N extends it")
 
 
 def _fields_help() -> str:
@@ -40,27 +45,45 @@ def _fields_help() -> str:
     return "\n".join(lines).replace("%", "%%")
 
 
-def _absolute(path: str | None) -> str | None:
+def _absolute(paths: str | list[str]) -> str | list[str]:
     """A run may be resumed from another folder."""
-    return str(Path(path).resolve()) if path else None
+    return str(Path(paths).resolve()) if isinstance(paths, str) else [str(Path(path).resolve()) for path in paths]
 
 
 def _run_of(options: argparse.Namespace) -> Run:
     """The run that is to be continued, or a new one."""
     if options.resume:
-        others = ("out", "faces", "people", "start", "changes")
-        if options.config or any(getattr(options, name) for name in others):
+        others = ("out", "config", "faces", "lr", "validation", "people", "start")
+        if any(getattr(options, name) for name in others):
             raise ElsfaceError("--resume takes everything from the run's config.toml: leave the other options out.")
-        return Run(options.resume)
+        run = Run(options.resume)
+        if options.changes:
+            run.extend(options.changes)
+        return run
     if not options.out:
         raise ElsfaceError("where to? Name the folder of a new run with --out, or of an old one with --resume.")
-    start = options.start if options.start in pretrained_names() else _absolute(options.start)
-    data = {"data.faces": _absolute(options.faces), "data.people": _absolute(options.people), "model.start": start}
-    changes = [f"{field}={json.dumps(value, ensure_ascii=False)}" for field, value in data.items() if value]
+    # A path is kept whole, since a run may be resumed from another folder; other names are shipped, or on a hub.
+    start = _absolute(options.start) if options.start and Path(options.start).exists() else options.start
+    places = {f"data.{name}": getattr(options, name) for name in ("faces", "lr", "validation", "people")}
+    given = {field: _absolute(value) for field, value in places.items() if value}
+    changes = [f"{field}={json.dumps(value, ensure_ascii=False)}" for field, value in given.items()]
+    changes += [f"model.start={json.dumps(start, ensure_ascii=False)}"] if start else []
     config = RunConfig.read(options.config, [*changes, *options.changes])
-    rehearse(config)
+    _announce(config, trainer_of(config, None))
     with processes().main_process_first():
         return Run.create(options.out, config) if processes().is_main_process else Run(options.out)
+
+
+def _announce(config: RunConfig, trainer: Trainer) -> None:
+    """Says before a run starts what its maker may not expect."""
+    if not processes().is_main_process:
+        return
+    if trainer.total_steps < SHORT:
+        few = f"note: {trainer.total_steps} steps are too few to learn much"
+        print(f"{few}: give it more train.epochs, or a smaller train.batch_size.")
+    if config.start and (new := take_what_fits(new_network(config), config.start)):
+        anew = f"note: {len(new)} of this network's weights do not come from {config.start} and begin anew"
+        print(f"{anew}: {', '.join(new[:6])}{', ...' if len(new) > 6 else ''}")
 
 
 @contextmanager

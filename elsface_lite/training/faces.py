@@ -1,84 +1,82 @@
-"""The faces of a run: split by person, and decoded once into files that are mapped into memory."""
+"""The pairs of a run: its folders, who is held out, and how LR faces are made."""
 
-import sys
-from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
 from pathlib import Path
 
-import numpy as np
-from tqdm import tqdm
+from torch.utils.data import Dataset, Subset
 
-from ..data.pairs import HR_SIZE, load_face, split_by_person
-from ..data.sources import faces_in, people_of
+from ..data.cache import DecodedFaces
+from ..data.folders import PairedFolders
+from ..data.named import degradation_named
+from ..data.pairs import FacePairs, split_by_person
+from ..data.people import people_of
+from ..data.sources import faces_in
 from ..errors import ElsfaceError
-from ..files import whole_file
-from .run_config import RunConfig
-
-UNREADABLE_SHARE = 0.01
-
-
-def decode_faces(parts: Mapping[Path, Sequence[Path]]) -> None:
-    """Decodes every face once into a file that `read_faces` maps into memory: it may be larger than the memory.
-
-    Args:
-        parts: for each file, the pictures that it gets, as 3 x 128 x 128 bytes each; those that cannot be read are
-            skipped, each with a line on stderr.
-
-    Raises:
-        ElsfaceError: more than 1 % of all pictures, or all of one file, cannot be read: then no file appears.
-    """
-    with ExitStack() as stack:
-        unreadable = []
-        for file, paths in parts.items():
-            lost = _decode(paths, stack.enter_context(whole_file(file)))
-            if len(lost) == len(paths):
-                raise ElsfaceError(f"none of the {len(paths)} pictures for {file.name} can be read, such as: {lost[0]}")
-            unreadable += lost
-        pictures = sum(map(len, parts.values()))
-        if len(unreadable) > UNREADABLE_SHARE * pictures:
-            raise ElsfaceError(f"{len(unreadable)} of {pictures} pictures cannot be read, such as: {unreadable[0]}")
-    for message in unreadable:
-        print(f"skipped: {message}", file=sys.stderr)
+from .batches import FaceArray, Pair
+from .fit import processes
+from .run_config import DataConfig, RunConfig
 
 
-def _decode(paths: Sequence[Path], file: Path) -> list[str]:
-    """Decodes pictures into a file; returns a message for each that cannot be read."""
-    unreadable = []
-    # Not through a memory map: a disk that is full would end the process by a signal, without a word.
-    with file.open("wb") as faces:
-        for path in tqdm(paths, "decoding", unit=" faces", leave=False, disable=None):
-            try:
-                faces.write(load_face(path, HR_SIZE).numpy().tobytes())
-            except ElsfaceError as error:
-                unreadable.append(str(error))
-    return unreadable
+def people_in(folder: str, table: str) -> tuple[list[Path], list[str]]:
+    """The pictures of a folder, and who is on each; without a table, each is a person of its own."""
+    paths = faces_in(folder)
+    if not table:
+        return paths, [path.relative_to(folder).as_posix() for path in paths]
+    return paths, people_of(paths, table, folder)
 
 
-def read_faces(file: Path) -> np.ndarray:
-    """The faces of a file of `decode_faces`, mapped into memory: (n, 3, 128, 128) uint8.
-
-    Raises:
-        OSError, ValueError: there is no such file, or it does not hold a whole number of faces.
-    """
-    return np.memmap(file, np.uint8, "r").reshape(-1, 3, HR_SIZE, HR_SIZE)
-
-
-def split_faces(config: RunConfig) -> tuple[list[Path], list[Path]]:
+def split_faces(data: DataConfig) -> tuple[list[Path], list[Path]]:
     """Training and validation pictures, with `held_out` people in validation: the same ones for every `train.seed`.
-
-    Without a table of people every picture counts as a person of its own.
 
     Raises:
         ElsfaceError: no folder is named, it has no picture, or the people cannot be told apart or split.
     """
-    if not config.faces:
+    if not data.faces:
         raise ElsfaceError("there is nothing to train on: name the folder of faces with --faces.")
-    paths = faces_in(config.faces)
-    # By its place in the folder: s1/1.png and s2/1.png are two pictures.
-    own = [path.relative_to(config.faces).as_posix() for path in paths]
-    people = people_of(paths, config.people) if config.people else own
+    tables = data.people if len(data.people) == len(data.faces) else (data.people or ("",)) * len(data.faces)
+    found = [people_in(folder, table) for folder, table in zip(data.faces, tables, strict=True)]
+    paths, people = ([entry for part in parts for entry in part] for parts in zip(*found, strict=True))
+    if data.validation:
+        held_out = [path for folder in data.validation for path in faces_in(folder)]
+        there = {path.resolve() for path in held_out}
+        return [path for path in paths if path.resolve() not in there], held_out
+    training, validation = _split(people, data.held_out)
+    return [paths[i] for i in training], [paths[i] for i in validation]
+
+
+def _split(people: list[str], held_out: int) -> tuple[list[int], list[int]]:
     try:
-        training, validation = split_by_person(people, config.held_out, seed=0)
+        return split_by_person(people, held_out, seed=0)
     except ElsfaceError as error:
         raise ElsfaceError(f"{error} It is set by --set data.held_out=N.") from error
-    return [paths[i] for i in training], [paths[i] for i in validation]
+
+
+def pairs_of(config: RunConfig, folder: Path | None) -> tuple[Dataset[Pair], Dataset[Pair]]:
+    """Pairs for training and for validation.
+
+    Args:
+        config: of the run.
+        folder: of the run; decoded faces are kept beside it, for all runs there. None decodes none.
+
+    Raises:
+        ElsfaceError: see `split_faces`; pictures that cannot be read, or are smaller than the HR size.
+    """
+    data, scale = config.data, config.model.scale
+    if data.lr:
+        paired = PairedFolders(data.lr, *data.faces)
+        training, validation = _split(list(paired.names), data.held_out)
+        return Subset(paired, training), Subset(paired, validation)
+    options = dict(scale=scale, degradation=degradation_named(data.degradation, scale))
+    parts = split_faces(data)
+    if folder is None:
+        made = [FacePairs(paths, size=data.size, enlarge=data.enlarge, **options) for paths in parts]  # type: ignore[arg-type]
+        return made[0], made[1]
+    with processes().main_process_first():  # one decodes while the others wait
+        decoded = DecodedFaces([*parts[0], *parts[1]], folder.resolve().parent / ".faces", data.size, data.enlarge)
+    place = {path: index for index, path in enumerate(decoded.paths)}
+    chosen = [[place[path] for path in paths if path in place] for paths in parts]
+    if not all(chosen):
+        raise ElsfaceError(
+            "no picture that is held out can be read." if chosen[0] else "no training picture can be read."
+        )
+    pairs = [FaceArray(decoded, indices=indices, **options) for indices in chosen]  # type: ignore[arg-type]
+    return pairs[0], pairs[1]

@@ -1,35 +1,42 @@
 """The log of a run: log.csv, TensorBoard and the progress bar."""
 
 import csv
+import sys
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tqdm import tqdm
 
 from ..files import whole_file
 from ..packages import extra
-from .trainer import Trainer
 
-COLUMNS = (
-    "step", "epoch", "learning_rate", "loss", "l1", "sharp", "gradient_norm", "skipped", "images_per_second", "psnr",
-    "ssim", "seed",
-)  # fmt: skip
+if TYPE_CHECKING:
+    from .trainer import Trainer
+
 Record = dict[str, float]
 
 
 class Log:
     """log.csv, TensorBoard and the progress bar. After a resumption they go on where the checkpoint was.
 
+    log.csv has a column for each loss by its name, and one more, `name_own`, for what trains a loss's own weights.
+
     Args:
         folder: the run's.
         trainer: already at the step that training goes on from.
     """
 
-    def __init__(self, folder: Path, trainer: Trainer) -> None:
+    def __init__(self, folder: Path, trainer: "Trainer") -> None:
         with extra("train"):
             from torch.utils.tensorboard import SummaryWriter
 
         self.file = folder / "log.csv"
+        own = (f"{name}_own" for name, module in trainer.modules.items() if hasattr(module, "update"))
+        self.columns = [
+            "step", "epoch", "learning_rate", "loss", *trainer.losses, *own, "gradient_norm", "skipped",
+            "images_per_second", "psnr", "ssim", "seed",
+        ]  # fmt: skip
         self._rewind(trainer.step)
         self.tensorboard = SummaryWriter(folder / "tensorboard", purge_step=trainer.step)
         batch, faces = trainer.config.batch_size, trainer.total_steps * trainer.config.batch_size
@@ -45,7 +52,7 @@ class Log:
                 whole = (row for row in csv.DictReader(file) if None not in row.values())  # not cut by a full disk
                 rows = [row for row in whole if row["step"].isdigit() and int(row["step"]) <= step]
         with whole_file(self.file) as beside, beside.open("w", encoding="utf-8", newline="") as file:
-            writer = csv.DictWriter(file, COLUMNS)
+            writer = csv.DictWriter(file, self.columns)
             writer.writeheader()
             writer.writerows(rows)
 
@@ -55,7 +62,7 @@ class Log:
         self.progress.set_postfix(self.shown, refresh=False)
         self.progress.update(batch)
 
-    def write(self, record: Record, trainer: Trainer) -> None:
+    def write(self, record: Record, trainer: "Trainer") -> None:
         """Adds a row, with the epoch and the faces a second since the row before."""
         now = time.perf_counter()
         faces = (trainer.step - self.written_step) * trainer.config.batch_size
@@ -64,9 +71,12 @@ class Log:
         self.written_step, self.written_at = trainer.step, now
         with self.file.open("a", encoding="utf-8", newline="") as file:
             row = {name: f"{value:.6g}" for name, value in record.items()}
-            csv.DictWriter(file, COLUMNS).writerow(row | {"step": trainer.step, "seed": trainer.config.seed})
+            csv.DictWriter(file, self.columns).writerow(row | {"step": trainer.step, "seed": trainer.config.seed})
         for name, value in record.items():
             self.tensorboard.add_scalar(name, value, trainer.step)
+        if not sys.stderr.isatty():  # there is no bar that says how far it is
+            said = [f"{name} {record[name]:.4g}" for name in ("loss", "psnr", "images_per_second") if name in record]
+            print(f"step {trainer.step} of {trainer.total_steps}:", ", ".join(said), flush=True)
 
     def close(self) -> None:
         """Ends the progress bar and TensorBoard's file."""

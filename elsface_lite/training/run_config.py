@@ -7,7 +7,8 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
-from ..config import Config
+from ..config import Config, Strings
+from ..data.pairs import HR_SIZE
 from ..errors import ElsfaceError
 from ..files import whole_file
 from ..network.elsface import ELSFaceConfig
@@ -19,14 +20,37 @@ AnyConfig = TypeVar("AnyConfig", bound=Config)
 
 @dataclass(frozen=True, kw_only=True)
 class DataConfig(Config):
-    """The table `data` of a run: the folder of faces, the table of people or "", and how many people are held out."""
+    """The table `data` of a run.
 
-    faces: str = ""
-    people: str = ""
+    Args:
+        faces: folders of HR faces, searched with all below them.
+        lr: a folder of LR faces with the names of those HR faces; without it, LR faces are made by `degradation`.
+        validation: a folder of HR faces to be measured on; without it, people of `faces` are held out.
+        people: tables (file, identity) that say who is on a picture; without any, each picture is a person of its own.
+        held_out: how many people are held out.
+        size: side of the HR faces in pixels.
+        degradation: how LR faces are made, by name.
+        enlarge: takes pictures that are smaller than size as well.
+
+    Raises:
+        ValueError: a value that cannot be, with the reason.
+    """
+
+    faces: Strings = ()
+    lr: str = ""
+    validation: Strings = ()
+    people: Strings = ()
     held_out: int = 60
+    size: int = HR_SIZE
+    degradation: str = "bicubic"
+    enlarge: bool = False
 
     def check(self) -> None:
-        self.check_least(1, "held_out")
+        self.check_least(1, "held_out", "size")
+        if self.lr and (self.validation or len(self.faces) > 1):
+            raise ValueError("data.lr goes with one folder of HR faces, of which people are held out.")
+        if len(self.people) > 1 and len(self.people) != len(self.faces):
+            raise ValueError("data.people is one table for all folders, or one for each of them in their order.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,9 +60,7 @@ class RunConfig:
     model: ELSFaceConfig
     start: str
     train: TrainConfig
-    faces: str
-    people: str
-    held_out: int
+    data: DataConfig
 
     @classmethod
     def from_dict(cls, tables: dict[str, dict[str, Any]]) -> Self:
@@ -64,13 +86,12 @@ class RunConfig:
             train = _preset(TrainConfig, tables.get("train", {}))
         except ValueError as error:
             raise ElsfaceError(str(error)) from error
-        return cls(model=model, start=start, train=train, **data.to_dict())
+        return cls(model=model, start=start, train=train, data=data)
 
     def to_dict(self) -> dict[str, dict[str, Any]]:
         """The tables of config.toml, with every field written out."""
-        data = {"faces": self.faces, "people": self.people, "held_out": self.held_out}
         model = self.model.to_dict() | ({"start": self.start} if self.start else {})
-        return {"data": data, "model": model, "train": self.train.to_dict()}
+        return {"data": self.data.to_dict(), "model": model, "train": self.train.to_dict()}
 
     @classmethod
     def read(cls, file: Path | None, changes: Sequence[str] = ()) -> Self:

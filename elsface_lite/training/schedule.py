@@ -5,27 +5,21 @@ So a checkpoint needs no position in any iterator: the step is the position.
 
 import math
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ..data.degradation import generator
 from .config import TrainConfig
 
 
-def learning_rate(config: TrainConfig, step: int, steps_per_epoch: int) -> float:
-    """The learning rate of a step (counted from 0)."""
-    warmup = min(1.0, (step + 1) / config.warmup_steps) if config.warmup_steps else 1.0
+def rate_share(config: TrainConfig, step: int, steps_per_epoch: int) -> float:
+    """The learning rate of a step (counted from 0), as a share of its highest value: 0 to 1."""
+    steps = config.epochs * steps_per_epoch
+    warmup = min(1.0, (step + 1) / (config.warmup * steps)) if config.warmup else 1.0
     if config.schedule == "linear":
-        return config.learning_rate * warmup * (1 - step // steps_per_epoch / config.epochs)
-    progress = step / (config.epochs * steps_per_epoch)
-    return config.learning_rate * warmup * (1 + math.cos(math.pi * progress)) / 2
-
-
-def generator(*key: int) -> torch.Generator:
-    """A random generator that depends on nothing but the key."""
-    seed = int(np.random.SeedSequence(key).generate_state(1, np.uint64)[0] >> np.uint64(1))
-    return torch.Generator().manual_seed(seed)
+        return warmup * (1 - step // steps_per_epoch / config.epochs)
+    return warmup * (1 + math.cos(math.pi * step / steps)) / 2
 
 
 def batch_indices(config: TrainConfig, step: int, faces: int) -> tuple[Tensor, Tensor, Tensor]:
@@ -46,18 +40,16 @@ def batch_indices(config: TrainConfig, step: int, faces: int) -> tuple[Tensor, T
     return chosen, flips & torch.tensor(config.flips), shifts
 
 
-def shifted(images: Tensor, shifts: Tensor) -> Tensor:
-    """Moves every image by whole pixels, so that nothing is resampled; the border is mirrored.
+def shifted(image: Tensor, down: int, right: int) -> Tensor:
+    """Moves an image by whole pixels, so that nothing is resampled; the border is mirrored.
 
     Args:
-        images: (b, c, h, w).
-        shifts: (b, 2), pixels down and to the right.
+        image: (c, h, w).
+        down, right: pixels, below the image's own sides.
 
     Returns:
-        (b, c, h, w).
+        (c, h, w).
     """
-    height, width = images.shape[-2:]
-    margin = int(shifts.abs().max())
-    padded = F.pad(images, (margin,) * 4, mode="reflect")
-    corners = (margin - shifts).tolist()
-    return torch.stack([image[:, y : y + height, x : x + width] for image, (y, x) in zip(padded, corners, strict=True)])
+    height, width = image.shape[-2:]
+    padded = F.pad(image, (abs(right), abs(right), abs(down), abs(down)), mode="reflect")
+    return padded[:, abs(down) - down :, abs(right) - right :][:, :height, :width]

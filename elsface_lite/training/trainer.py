@@ -2,24 +2,26 @@
 
 import copy
 import math
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.utils import clip_grad_norm_
+from torch.utils.data import DataLoader, Dataset
 
-from ..data.degradation import downscale, quantize
+from ..data.degradation import quantize
 from ..errors import ElsfaceError
 from ..inference.optimize import recompute
 from ..metrics.image import psnr, ssim
-from ..network.elsface import ELSFace, ELSFaceConfig
 from ..packages import extra
+from .batches import Batches, Pair
 from .config import TrainConfig
+from .fit import Report, fit
 from .losses import SharpLoss
-from .optim import Muon
-from .schedule import batch_indices, learning_rate, shifted
+from .optim import Muon, muon_groups
+from .schedule import rate_share
 from .symmetry import MirrorSymmetry
 
 with extra("train"):
@@ -28,88 +30,124 @@ with extra("train"):
 # A loss this many times above its running average counts as exploded.
 EXPLODED = 10.0
 MAX_SKIPPED_IN_A_ROW = 10
+ASYMMETRY = 0.01  # weights that are less far from mirror symmetry than this have it
 PRECISIONS = {"no": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
-def optimizer_of(model: ELSFace, config: TrainConfig) -> torch.optim.Adam:
-    """The optimizer that the config names, for all parameters of the model."""
+def preset_losses(config: TrainConfig) -> dict[str, tuple[float, Callable[[Tensor, Tensor], Tensor]]]:
+    """L1, and the Sharp Loss with the config's weight."""
+    sharp = {"sharp": (config.sharp_weight, SharpLoss())} if config.sharp_weight else {}
+    return {"l1": (1.0, nn.L1Loss()), **sharp}
+
+
+def preset_optimizer(network: nn.Module, config: TrainConfig) -> torch.optim.Optimizer:
+    """The optimizer that the config names, for all parameters of the network."""
     betas, decay = (0.9, config.beta2), config.weight_decay
     if config.optimizer == "muon":
-        return Muon(model, config.learning_rate, betas, decay)
-    return torch.optim.Adam(model.parameters(), config.learning_rate, betas, weight_decay=decay)
+        return Muon(muon_groups(network), config.learning_rate, betas, decay)
+    return torch.optim.Adam(network.parameters(), config.learning_rate, betas, weight_decay=decay)
 
 
 class Trainer:
-    """Trains one network on faces in memory (or in a memory map), on whatever Accelerate was launched on.
+    """Trains a network on pairs of LR and HR, on whatever Accelerate was launched on.
 
     Args:
-        config, model_config: what to train, and how.
-        faces: (n, 3, H, W), uint8 RGB, HR.
-        validation: (m, 3, H, W), uint8 RGB, HR; people whom `faces` does not show.
+        network: any module (b, 3, h, w) -> (b, 3, scale h, scale w); it is trained in place.
+        train: pairs (3, h, w), (3, H, W) in [0, 1] by index, such as `FacePairs` or `PairedFolders`.
+        validation: pairs that the network is measured on, of people whom `train` does not show.
+        losses: name -> (weight, loss of SR and HR); `preset_losses` if left out. A loss that has weights of its own,
+            such as a discriminator, is a module with a method `update(sr, hr)`, which trains them and returns a number
+            for the log. They are part of the checkpoint, with all that the module's `get_extra_state` gives.
+        optimizer: makes it for the network; `preset_optimizer` if left out. Its learning rates are the highest ones.
+        config: everything else.
 
     Raises:
-        ElsfaceError: there are fewer faces than one batch, the batch cannot be shared out among the processes, the
-            precision does not work here, or symmetric weights are asked of a network with an odd number of heads.
+        ElsfaceError: there are fewer pairs than one batch, the batch cannot be shared out among the processes, the
+            precision does not work here, a loss has weights that nothing trains, or the weights are not symmetric and
+            are to stay so.
     """
 
     def __init__(
-        self, config: TrainConfig, model_config: ELSFaceConfig, faces: np.ndarray, validation: np.ndarray
+        self,
+        network: nn.Module,
+        train: Dataset[Pair],
+        validation: Dataset[Pair],
+        losses: Mapping[str, tuple[float, Callable[[Tensor, Tensor], Tensor]]] | None = None,
+        optimizer: Callable[[nn.Module], torch.optim.Optimizer] | None = None,
+        config: TrainConfig | None = None,
     ) -> None:
-        self.config, self.faces, self.validation = config, faces, validation
+        self.config = config = config or TrainConfig()
         self.accelerator = Accelerator(cpu=not torch.accelerator.is_available(), mixed_precision="no")  # that is ours
-        self._check()
-        device = self.accelerator.device
+        device, process = self.accelerator.device, self.accelerator.process_index
+        self._check(len(train))  # type: ignore[arg-type]
+        self.validation, self.batches = validation, Batches(train, config, process, self.accelerator.num_processes)
         self.autocast = torch.autocast(device.type, PRECISIONS[config.precision], enabled=config.precision != "no")
         self.scaler = torch.amp.GradScaler(device.type, enabled=config.precision == "fp16")
-        torch.manual_seed(config.seed)
-        model = ELSFace(model_config).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.symmetry = MirrorSymmetry(model) if config.symmetric else None
-        if self.symmetry:
-            self.symmetry.start(model)
-        self.ema = copy.deepcopy(model).eval().requires_grad_(False)
+        self.network = getattr(network, "_orig_mod", network).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.symmetry = self._symmetry() if config.symmetric else None
+        self.ema = copy.deepcopy(self.network).eval().requires_grad_(False)
         if config.recompute:
-            recompute(model)
-        self.optimizer, self.model = optimizer_of(model, config), self.accelerator.prepare(model)
-        self.sharp_loss = SharpLoss().to(device)
+            recompute(self.network)  # type: ignore[arg-type]
+        self.optimizer = optimizer(self.network) if optimizer else preset_optimizer(self.network, config)
+        self.highest = [group["lr"] for group in self.optimizer.param_groups]
+        self.model = self.accelerator.prepare(network.train())
+        self._take(losses or preset_losses(config))
         self.step = self.skipped = self.skipped_in_a_row = 0
-        self.loss_average, self.best_psnr = math.inf, -math.inf
+        self.loss_average, self.best_psnr, self.stream = math.inf, -math.inf, self._stream()
 
-    def _check(self) -> None:
+    def _check(self, pairs: int) -> None:
         processes, size = self.accelerator.num_processes, self.config.batch_size
         if size % processes:
             raise ElsfaceError(f"batch_size {size} cannot be shared out among {processes} processes.")
-        if len(self.faces) < size:
-            raise ElsfaceError(f"{len(self.faces)} training faces do not fill one batch of {size}.")
+        if pairs < size:
+            raise ElsfaceError(f"{pairs} training faces do not fill one batch of {size}.")
         if self.config.precision == "fp16" and self.accelerator.device.type == "cpu":
             raise ElsfaceError("float16 needs a GPU: set train.precision=bf16, or no.")
+
+    def _symmetry(self) -> MirrorSymmetry:
+        symmetry = MirrorSymmetry(self.network)  # type: ignore[arg-type]
+        if symmetry.broken(self.network) > ASYMMETRY:
+            raise ElsfaceError(
+                "the weights are without mirror symmetry: set train.symmetric=false, or make new ones symmetric by "
+                "MirrorSymmetry(network).start(network)."
+            )
+        return symmetry
+
+    def _take(self, losses: Mapping[str, tuple[float, Callable[[Tensor, Tensor], Tensor]]]) -> None:
+        """The losses, on the device, and those of them that train weights of their own."""
+        self.weights = {name: weight for name, (weight, _) in losses.items()}
+        self.losses = {name: loss for name, (_, loss) in losses.items()}
+        self.modules = {name: loss for name, loss in self.losses.items() if isinstance(loss, nn.Module)}
+        for name, own in self.modules.items():
+            own.to(self.accelerator.device)
+            if any(weight.requires_grad for weight in own.parameters()) and not hasattr(own, "update"):
+                raise ElsfaceError(f"the loss {name} has weights and no method update(sr, hr) that trains them.")
 
     @property
     def steps_per_epoch(self) -> int:
         """Full batches in the training faces."""
-        return len(self.faces) // self.config.batch_size
+        return len(self.batches) // self.config.epochs
 
     @property
     def total_steps(self) -> int:
         """Steps of the whole run."""
-        return self.config.epochs * self.steps_per_epoch
+        return len(self.batches)
 
-    def batch(self) -> tuple[Tensor, Tensor]:
+    def _stream(self) -> Iterator[Pair]:
+        """The batches from the present step on."""
+        left = range(self.step, self.total_steps)
+        yield from DataLoader(self.batches, None, sampler=left, num_workers=self.config.workers)
+
+    def batch(self) -> Pair:
         """This process's share of the step's batch: LR (b, 3, h, w) and HR (b, 3, H, W), in [0, 1]."""
-        chosen, flips, shifts = batch_indices(self.config, self.step, len(self.faces))
-        mine = slice(self.accelerator.process_index, None, self.accelerator.num_processes)
-        hr = torch.from_numpy(self.faces[chosen[mine].numpy()]).to(self.accelerator.device).float() / 255
-        flips = flips[mine].to(hr.device)[:, None, None, None]
-        hr = shifted(torch.where(flips, hr.flip(-1), hr), shifts[mine])
-        hr = hr.contiguous(memory_format=torch.channels_last)
-        return downscale(hr, self.ema.config.scale), hr
+        lr, hr = next(self.stream)
+        device = self.accelerator.device
+        return lr.to(device), hr.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def loss(self, sr: Tensor, hr: Tensor) -> dict[str, Tensor]:
-        """L1, the Sharp Loss, and the weighted sum that is minimised."""
-        l1 = F.l1_loss(sr, hr)
-        if not self.config.sharp_weight:
-            return {"loss": l1, "l1": l1}
-        sharp = self.sharp_loss(sr, hr)
-        return {"loss": l1 + self.config.sharp_weight * sharp, "l1": l1, "sharp": sharp}
+        """Each loss by its name, and before them `loss`, the weighted sum that is minimised."""
+        parts = {name: loss(sr, hr) for name, loss in self.losses.items()}
+        return {"loss": sum(self.weights[name] * part for name, part in parts.items()), **parts}  # type: ignore[dict-item]
 
     def train_step(self) -> dict[str, float]:
         """One step; returns its numbers, averaged over the processes.
@@ -117,19 +155,20 @@ class Trainer:
         Raises:
             ElsfaceError: the loss was not finite, or exploded, for the tenth time in a row.
         """
-        rate = learning_rate(self.config, self.step, self.steps_per_epoch)
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
-        record = self._gradients()
+        share = rate_share(self.config, self.step, self.steps_per_epoch)
+        for group, highest in zip(self.optimizer.param_groups, self.highest, strict=True):
+            group["lr"] = highest * share
+        sr, hr, record = self._gradients()
         if self.healthy(record):
             self.scaler.step(self.optimizer)
             self.update_averages(record["loss"])
+            record |= self._update_losses(sr, hr)
         self.scaler.update()
         self.step += 1
-        return {"step": self.step, "learning_rate": rate, **record, "skipped": self.skipped}
+        return {"step": self.step, "learning_rate": share * self.highest[0], **record, "skipped": self.skipped}
 
-    def _gradients(self) -> dict[str, float]:
-        """Leaves the step's gradients in the parameters; returns losses and norm, averaged over the processes."""
+    def _gradients(self) -> tuple[Tensor, Tensor, dict[str, float]]:
+        """Leaves the step's gradients in the parameters; returns SR, HR, and the averages of losses and norm."""
         lr, hr = self.batch()
         with self.autocast:
             sr = self.model(lr)
@@ -137,12 +176,19 @@ class Trainer:
         self.optimizer.zero_grad()
         self.accelerator.backward(self.scaler.scale(losses["loss"]))
         if self.symmetry:
-            self.symmetry.keep(self.accelerator.unwrap_model(self.model))
+            self.symmetry.keep(self.network)
         self.scaler.unscale_(self.optimizer)
         norm = clip_grad_norm_(self.model.parameters(), self.config.gradient_clip or math.inf)
         numbers = torch.stack([*losses.values(), norm.float()]).detach()
         numbers = self.accelerator.reduce(numbers, "mean").tolist()
-        return dict(zip([*losses, "gradient_norm"], numbers, strict=True))
+        return sr.detach().float(), hr, dict(zip([*losses, "gradient_norm"], numbers, strict=True))
+
+    def _update_losses(self, sr: Tensor, hr: Tensor) -> dict[str, float]:
+        """Trains the losses' own weights, each process on the whole batch, so that they stay equal."""
+        trained = {name: module for name, module in self.modules.items() if hasattr(module, "update")}
+        if trained:
+            sr, hr = self.accelerator.gather((sr, hr))
+        return {f"{name}_own": float(module.update(sr, hr)) for name, module in trained.items()}  # type: ignore[operator]
 
     def healthy(self, record: dict[str, float]) -> bool:
         """Whether the step may change the weights; counts the steps that may not."""
@@ -166,8 +212,9 @@ class Trainer:
     def update_averages(self, loss: float) -> None:
         """Moves the averages of weights and loss; both follow quickly at first."""
         decay = min(self.config.ema_decay, (1 + self.step) / (10 + self.step))
-        weights = list(self.accelerator.unwrap_model(self.model).parameters())
-        torch._foreach_lerp_(list(self.ema.parameters()), weights, 1 - decay)
+        torch._foreach_lerp_(list(self.ema.parameters()), list(self.network.parameters()), 1 - decay)
+        for average, buffer in zip(self.ema.buffers(), self.network.buffers(), strict=True):
+            average.copy_(buffer)
         self.loss_average = loss if math.isinf(self.loss_average) else 0.99 * self.loss_average + 0.01 * loss
 
     @torch.no_grad()
@@ -178,9 +225,9 @@ class Trainer:
             Mean `psnr` in dB and mean `ssim`, RGB; and the restored faces, (m, 3, H, W) in [0, 1].
         """
         restored, scores = [], []
-        for faces in np.array_split(self.validation, math.ceil(len(self.validation) / self.config.batch_size)):
-            hr = torch.tensor(faces, device=self.accelerator.device).float() / 255
-            sr = quantize(self.ema(downscale(hr, self.ema.config.scale)))
+        for lr, hr in DataLoader(self.validation, self.config.batch_size):
+            lr, hr = lr.to(self.accelerator.device), hr.to(self.accelerator.device)
+            sr = quantize(self.ema(lr))
             scores.append(torch.stack([psnr(sr, hr), ssim(sr, hr)]))
             restored.append(sr.cpu())
         mean_psnr, mean_ssim = torch.cat(scores, 1).mean(1).tolist()
@@ -195,8 +242,9 @@ class Trainer:
             "skipped_in_a_row": self.skipped_in_a_row,
             "loss_average": self.loss_average,
             "best_psnr": self.best_psnr,
-            "model": self.accelerator.unwrap_model(self.model).state_dict(),
+            "model": self.network.state_dict(),
             "ema": self.ema.state_dict(),
+            "losses": {name: module.state_dict() for name, module in self.modules.items()},
             "optimizer": self.optimizer.state_dict(),
             "scaler": self.scaler.state_dict(),
         }
@@ -205,7 +253,18 @@ class Trainer:
         """Continues from what `state_dict` gave."""
         for name in ("step", "skipped", "skipped_in_a_row", "loss_average", "best_psnr"):
             setattr(self, name, state[name])
-        self.accelerator.unwrap_model(self.model).load_state_dict(state["model"])
+        self.network.load_state_dict(state["model"])
         self.ema.load_state_dict(state["ema"])
+        for name, own in self.modules.items():
+            own.load_state_dict(state["losses"][name])
         self.optimizer.load_state_dict(state["optimizer"])
         self.scaler.load_state_dict(state["scaler"])
+        self.stream = self._stream()
+
+    def fit(self, folder: str | Path, report: Report | None = None, stop_at: int | None = None) -> "Trainer":
+        """Trains to the end in the folder of a run; from its last checkpoint, if it holds one.
+
+        Args, Raises: see `fit.fit`.
+        """
+        fit(self, Path(folder), report, stop_at)
+        return self

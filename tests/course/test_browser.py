@@ -1,6 +1,8 @@
 """Chapters in a real JupyterLab in headless Chromium: widgets are moved by keyboard, in the light and the dark theme.
 
-Each chapter is opened and run once. Without playwright or Chromium all of this is skipped, and the summary says so.
+Each chapter is opened once, as it was committed, with its outputs. Only the cells that its widgets and the checks of
+its exercises need are run; that all of them run is seen by nbval. Without playwright or Chromium all of this is
+skipped, and the summary says so.
 """
 
 import inspect
@@ -19,15 +21,18 @@ from pathlib import Path
 import pytest
 from conftest import ROOT
 from ipywidgets import VBox
+from needed import needed
 
 from elsface_lite.course import widgets
 from elsface_lite.data.images import write_png
 from elsface_lite.data.sources import portraits
 
+pytestmark = pytest.mark.slow
 sync_api = pytest.importorskip("playwright.sync_api", reason="no browser test: pip install playwright")
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("[0-9][0-9]_*.ipynb"))
 # Functions that give a widget; the others of the package are its parts.
 EXPLORERS = {name for name in widgets.__all__ if inspect.signature(getattr(widgets, name)).return_annotation is VBox}
+CALLS = re.compile(rf"\b({'|'.join(EXPLORERS)})\(")
 CONTROLS = ".noUi-handle, select, input, textarea, button:not(.widget-upload)"
 # What a page is asked for again and again.
 HELPERS = """
@@ -72,14 +77,15 @@ window.badPictures = () => [...document.querySelectorAll('.jp-Notebook img')]
     .filter(e => e.src.startsWith('data:') || new URL(e.src).host === location.host)
     .filter(e => !e.naturalWidth || seeThrough(e)).map(e => e.alt || e.src.slice(0, 80));
 """
-# The promise of the command is kept when the last cell has run, or one has failed.
-RUN_ALL = """async () => {
-    const {currentWidget} = jupyterapp.shell;
-    await currentWidget.context.ready;
+# Selects cells by their numbers and runs them. The command's promise is kept when the last has run, or one has failed.
+RUN = """async numbers => {
+    const {currentWidget} = jupyterapp.shell, {content} = currentWidget;
     await currentWidget.sessionContext.ready;
-    const late = new Promise((_, no) => setTimeout(() => no(new Error('the chapter runs for 20 minutes')), 1_200_000));
-    await Promise.race([jupyterapp.commands.execute('notebook:run-all-cells'), late]);
-    const cells = currentWidget.content.widgets.map(cell => cell.model.toJSON());
+    content.activeCellIndex = numbers[0];
+    numbers.forEach(number => content.select(content.widgets[number]));
+    const late = new Promise((_, no) => setTimeout(() => no(new Error('the cells run for 10 minutes')), 600_000));
+    await Promise.race([jupyterapp.commands.execute('notebook:run-cell'), late]);
+    const cells = content.widgets.map(cell => cell.model.toJSON());
     return cells.flatMap(cell => cell.outputs || []).filter(o => o.output_type === 'error').map(o => o.evalue);
 }"""
 # The text of each cell; of text cells nothing, so that only calls are found in it.
@@ -131,6 +137,11 @@ WRONG = {
     ],
 }
 
+# Text of a chapter, and what stands there in this server: a shorter training, whose widgets are the same.
+SHORTER = {
+    "06": {'"epochs": 8': '"epochs": 4', "channels=32, hfebs=1, hfeb_blocks=3": "channels=16, hfebs=1, hfeb_blocks=1"},
+}
+
 
 @pytest.fixture(scope="module")
 def browser():
@@ -143,12 +154,23 @@ def browser():
         yield playwright.chromium.launch(executable_path=path, args=["--no-sandbox", "--disable-gpu"])
 
 
+def shorten(notebook: Path, changes: dict[str, str]) -> None:
+    text = notebook.read_text(encoding="utf-8")
+    for old, new in changes.items():
+        old, new = (json.dumps(code)[1:-1] for code in (old, new))  # as it stands in the file
+        assert text.count(old) == 1, f"{notebook.name} holds {old} {text.count(old)} times"
+        text = text.replace(old, new)
+    notebook.write_text(text, encoding="utf-8")
+
+
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory):
     """The address of a JupyterLab that has a copy of the course, and settings of its own."""
     home = tmp_path_factory.mktemp("lab")
     for folder in ("notebooks", "figures", "data"):
         shutil.copytree(ROOT / folder, home / "course" / folder)
+    for number, changes in SHORTER.items():
+        shorten(next((home / "course" / "notebooks").glob(f"{number}_*.ipynb")), changes)
     settings = {
         "apputils-extension/notification": {"fetchNews": "false", "checkForUpdates": False},
         "notebook-extension/tracker": {"windowingMode": "none"},  # cells far away are in the page, too
@@ -191,9 +213,15 @@ def lab(tmp_path_factory):
     server.wait(30)
 
 
+def cells_to_run(cells: list[str], answers: list[str]) -> list[int]:
+    """The numbers of those that make a widget, or that answers to exercises need, and of all that these need."""
+    makers = {number for number, cell in enumerate(cells) if CALLS.search(cell)}
+    return needed([*cells, "\n".join(answers)], makers | {len(cells)})[:-1]
+
+
 @pytest.fixture(scope="module", params=NOTEBOOKS, ids=lambda path: path.stem)
 def chapter(request, lab, browser):
-    """The number of a chapter, a page with it, and what went wrong when all its cells were run there."""
+    """The number of a chapter, a page with it, and what went wrong when the cells that are needed were run there."""
     address, token = lab
     page = browser.new_page(viewport={"width": 1300, "height": 1600})
     page.set_default_timeout(60_000)
@@ -202,13 +230,14 @@ def chapter(request, lab, browser):
     page.route(lambda url: not url.startswith(address), lambda route: route.abort())
     # A workspace each, or the next page would open this chapter, too.
     page.goto(f"{address}/lab/workspaces/{request.param.stem}/tree/notebooks/{request.param.name}?token={token}")
-    page.wait_for_function("() => window.jupyterapp?.shell.currentWidget?.sessionContext")
-    yield request.param.stem[:2], page, page.evaluate(RUN_ALL)
+    page.wait_for_function("() => window.jupyterapp?.shell.currentWidget?.context?.isReady")
+    number = request.param.stem[:2]
+    yield number, page, page.evaluate(RUN, cells_to_run(page.evaluate(SOURCES), WRONG[number]))
     page.evaluate("() => jupyterapp.shell.currentWidget.sessionContext.shutdown()")
     page.close()
 
 
-def test_a_chapter_runs_and_its_pictures_are_there(chapter):
+def test_what_was_needed_ran_and_all_pictures_are_there(chapter):
     _, page, errors = chapter
     assert not errors
     assert not page.evaluate("badPictures()")
@@ -288,14 +317,13 @@ def test_every_widget_answers_the_keyboard(chapter, theme, tmp_path, record_prop
     number, page, _ = chapter
     page.evaluate("theme => jupyterapp.commands.execute('apputils:change-theme', {theme})", f"JupyterLab {theme}")
     page.wait_for_function("light => document.body.dataset.jpThemeLight === light", arg=str(theme == "Light").lower())
-    calls = re.compile(rf"\b({'|'.join(EXPLORERS)})\(")
     cells, names = page.evaluate(SOURCES), []
     boxes = page.locator(".jp-OutputArea-output:has(.widget-html-content img)")
     for box in boxes.all():
         box.scroll_into_view_if_needed()
         at = box.evaluate("e => [...document.querySelectorAll('.jp-Notebook .jp-Cell')].indexOf(e.closest('.jp-Cell'))")
         # The widget that this cell shows was made here, or in the nearest cell above that makes one.
-        names.append(calls.findall("\n".join(cells[: at + 1]))[-1])
+        names.append(CALLS.findall("\n".join(cells[: at + 1]))[-1])
         controls = box.locator(CONTROLS).all()
         sleeping = [control for control in controls if asleep(control)]
         awake = [control for control in controls if control not in sleeping]
@@ -307,7 +335,7 @@ def test_every_widget_answers_the_keyboard(chapter, theme, tmp_path, record_prop
             moved.append(upload(page, box, control, tmp_path / "hopper.png"))
         box.screenshot(path=tmp_path / f"{number}-{len(names)}-{theme}.png")
         record_property("widget", f"{number}  {names[-1]:24} {theme:6} {'; '.join(moved)}")
-    assert {call for cell in cells for call in calls.findall(cell)} == set(names)
+    assert {call for cell in cells for call in CALLS.findall(cell)} == set(names)
     assert not page.evaluate("faint()")
     assert not page.evaluate("badPictures()")
 

@@ -98,6 +98,7 @@ def test_split_and_strength_compute_nothing_and_are_quick(panel, model: ELSFace,
     assert (time.perf_counter() - start) / 8 < 0.15
 
 
+@pytest.mark.slow
 def test_a_large_face_is_shrunk(model: ELSFace) -> None:
     panel = photo_restorer(model, {"large": portraits()["astronaut"]})
     assert panel.values["side"] == pytest.approx(LARGEST)

@@ -21,6 +21,7 @@ def test_authors_sharpened_sample(fixture):
     assert error < 1e-5
 
 
+@pytest.mark.slow
 def test_five_training_steps(fixture):
     """Adam's first five steps on the authors' network have the authors' losses, and the same gradients at first."""
     model = ELSFace(ELSFaceConfig.paper())

@@ -21,12 +21,14 @@ from elsface_lite.data.sources import people_of
 from elsface_lite.errors import ElsfaceError
 from elsface_lite.network.elsface import ELSFace, ELSFaceConfig
 from elsface_lite.network.weights import load_pretrained, save_pretrained
+from elsface_lite.training.batches import FaceArray
 from elsface_lite.training.config import TrainConfig
 from elsface_lite.training.faces import split_faces
+from elsface_lite.training.fit import checkpoints
 from elsface_lite.training.log import Log
 from elsface_lite.training.run import Run
 from elsface_lite.training.run_config import RunConfig
-from elsface_lite.training.schedule import batch_indices, learning_rate, shifted
+from elsface_lite.training.schedule import batch_indices, rate_share, shifted
 from elsface_lite.training.trainer import Trainer
 
 TINY_MODEL = ELSFaceConfig.lite(channels=8, heads=2, hfebs=1, hfeb_blocks=1, rstb_recursions=1)
@@ -34,6 +36,12 @@ TINY_MODEL = ELSFaceConfig.lite(channels=8, heads=2, hfebs=1, hfeb_blocks=1, rst
 
 def arrays(n: int, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).integers(0, 256, (n, 3, 128, 128), np.uint8)
+
+
+def tiny_trainer(config: TrainConfig, faces: int, validation: int) -> Trainer:
+    torch.manual_seed(config.seed)
+    pairs = (FaceArray(arrays(n), TINY_MODEL.scale) for n in (faces, validation))
+    return Trainer(ELSFace(TINY_MODEL), *pairs, config=config)
 
 
 def start(faces: Path, out: Path, *changes: str) -> list[str]:
@@ -58,6 +66,7 @@ def undisturbed(faces, tmp_path_factory) -> Path:
     return out
 
 
+@pytest.mark.slow
 def test_a_run_leaves_what_is_needed(undisturbed, capsys):
     with (undisturbed / "log.csv").open(encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
@@ -73,6 +82,7 @@ def test_a_run_leaves_what_is_needed(undisturbed, capsys):
     assert list((undisturbed / "tensorboard").iterdir())
 
 
+@pytest.mark.slow
 def test_stopped_and_resumed_is_bit_equal(faces, undisturbed, tmp_path):
     """Stopped between two checkpoints, so that steps are done again."""
     Run.create(tmp_path / "run", RunConfig.read(undisturbed / "config.toml"))
@@ -89,11 +99,12 @@ def test_stopped_and_resumed_is_bit_equal(faces, undisturbed, tmp_path):
     assert (tmp_path / "run" / "log.csv").read_text().count("\n") == (undisturbed / "log.csv").read_text().count("\n")
 
 
+@pytest.mark.slow
 def test_a_run_starts_with_weights(faces, undisturbed, tmp_path, capsys, monkeypatch):
     """Their network needs no naming; the first steps are as good as theirs, and the run needs their file no more."""
     monkeypatch.chdir(undisturbed)
     # No step changes anything: what comes out is what went in.
-    still = ["train.learning_rate=0", "train.epochs=1", "train.batch_size=8", "train.warmup_steps=0", "data.held_out=4"]
+    still = ["train.learning_rate=0", "train.epochs=1", "train.batch_size=8", "train.warmup=0", "data.held_out=4"]
     command = ["train", "--faces", str(faces), "--start", "best.safetensors"]
     options = [word for change in still for word in ("--set", change)]
     assert main([*command, *options, "--out", str(tmp_path / "still")]) == 0
@@ -102,7 +113,6 @@ def test_a_run_starts_with_weights(faces, undisturbed, tmp_path, capsys, monkeyp
     assert differing(started.state_dict(), given.state_dict()) == []
 
     (tmp_path / "best.safetensors").write_bytes((undisturbed / "best.safetensors").read_bytes())
-    (tmp_path / "best.json").write_bytes((undisturbed / "best.json").read_bytes())
     config = RunConfig.read(None, [f"data.faces={faces}", "model.start=best.safetensors", *still])
     monkeypatch.chdir(tmp_path)
     run = Run.create(tmp_path / "run", config)
@@ -110,9 +120,9 @@ def test_a_run_starts_with_weights(faces, undisturbed, tmp_path, capsys, monkeyp
     (tmp_path / "best.safetensors").unlink()
     assert main(["train", "--resume", str(tmp_path / "run")]) == 0
 
-    assert "weights of another network" in refused(
-        [*command[:-1], "lite-x4", *options, "--set", "model.channels=8", "--out", str(tmp_path / "other")], capsys
-    )
+    other = [*command[:-1], "lite-x4", *options, "--set", "model.scale=8"]
+    assert main([*other, "--out", str(tmp_path / "other")]) == 0
+    assert re.search(r"note: 2 of this network's weights do not come from lite-x4.*upsample.0", capsys.readouterr().out)
     assert "there are no weights" in refused([*command[:-1], "lite-x5", "--out", str(tmp_path / "none")], capsys)
 
     torch.manual_seed(0)
@@ -122,6 +132,7 @@ def test_a_run_starts_with_weights(faces, undisturbed, tmp_path, capsys, monkeyp
     assert main([*lopsided, "--set", "train.symmetric=false", "--out", str(tmp_path / "free")]) == 0
 
 
+@pytest.mark.slow
 def test_a_full_disk_is_one_line(undisturbed, tmp_path, monkeypatch, capsys):
     """The log finds no room, of which test_under_fire.py makes the real thing; what was saved goes on."""
 
@@ -138,6 +149,7 @@ def test_a_full_disk_is_one_line(undisturbed, tmp_path, monkeypatch, capsys):
     assert differing(weights(undisturbed), weights(tmp_path / "run")) == []
 
 
+@pytest.mark.slow
 def test_killed_and_resumed_is_bit_equal(faces, undisturbed, tmp_path):
     """SIGKILL in the middle of the run, in a process of its own."""
     out = tmp_path / "run"
@@ -147,13 +159,14 @@ def test_killed_and_resumed_is_bit_equal(faces, undisturbed, tmp_path):
         time.sleep(0.01)
     process.send_signal(signal.SIGKILL if hasattr(signal, "SIGKILL") else signal.SIGTERM)
     process.wait()
-    files = [file for file in Run(out).checkpoints if file.exists()]  # between two renames there is only the second
+    files = [file for file in checkpoints(out) if file.exists()]  # between two renames there is only the second
     killed_at = torch.load(files[0], weights_only=True)["step"]
     print(f"killed with a checkpoint at step {killed_at} of 15")
     assert main(["train", "--resume", str(out)]) == 0
     assert differing(weights(undisturbed), weights(out)) == []
 
 
+@pytest.mark.slow
 def test_damaged_checkpoint_falls_back(undisturbed, tmp_path):
     Run.create(tmp_path / "run", RunConfig.read(undisturbed / "config.toml"))
     Run(tmp_path / "run").train(stop_at=8)
@@ -164,6 +177,7 @@ def test_damaged_checkpoint_falls_back(undisturbed, tmp_path):
     assert differing(weights(undisturbed), weights(tmp_path / "run")) == []
 
 
+@pytest.mark.slow
 def test_two_processes_train_like_one(faces, undisturbed, tmp_path):
     """`torchrun` on CPUs, told nothing else: the losses of one process with the joint batch, within rounding."""
     run = tmp_path / "run"
@@ -196,15 +210,16 @@ def test_no_face_twice_in_an_epoch():
 
 
 def test_learning_rates():
-    lite = TrainConfig.lite(epochs=10, warmup_steps=10)
-    rates = [learning_rate(lite, step, 100) for step in range(1000)]
-    assert rates[0] == pytest.approx(1e-4) and max(rates) == pytest.approx(1e-3, rel=1e-3) and rates[-1] < 1e-7
+    lite = TrainConfig.lite(epochs=10, warmup=0.01)
+    rates = [rate_share(lite, step, 100) for step in range(1000)]
+    assert rates[0] == pytest.approx(0.1) and max(rates) == pytest.approx(1, rel=1e-3) and rates[-1] < 1e-4
     paper = TrainConfig.paper()
-    assert [learning_rate(paper, epoch * 100, 100) for epoch in (0, 20, 39)] == pytest.approx([1e-4, 5e-5, 2.5e-6])
+    assert [rate_share(paper, epoch * 100, 100) for epoch in (0, 20, 39)] == pytest.approx([1, 0.5, 0.025])
 
 
+@pytest.mark.slow
 def test_bad_loss_is_skipped_and_counted_and_stops_after_ten(monkeypatch):
-    trainer = Trainer(TrainConfig(batch_size=4, warmup_steps=0), TINY_MODEL, arrays(8), arrays(2))
+    trainer = tiny_trainer(TrainConfig(batch_size=4, warmup=0), 8, 2)
     trainer.train_step()
     good = {name: value.clone() for name, value in trainer.model.state_dict().items()}
     loss = trainer.loss
@@ -225,7 +240,7 @@ def test_bad_loss_is_skipped_and_counted_and_stops_after_ten(monkeypatch):
 
 
 def test_a_loss_that_explodes_while_warming_up_is_seen(monkeypatch):
-    trainer = Trainer(TrainConfig(batch_size=4, warmup_steps=200), TINY_MODEL, arrays(8), arrays(2))
+    trainer = tiny_trainer(TrainConfig(batch_size=4, warmup=0.9), 8, 2)
     trainer.train_step()
     loss = trainer.loss
     monkeypatch.setattr(trainer, "loss", lambda sr, hr: {k: 100 * v for k, v in loss(sr, hr).items()})
@@ -234,18 +249,9 @@ def test_a_loss_that_explodes_while_warming_up_is_seen(monkeypatch):
 
 
 def test_a_skipped_step_leaves_the_scaler_of_float16_ready(monkeypatch):
-    """Accelerate has scaled the gradients back by then; without an update it refuses to do so at the next step."""
-    trainer = Trainer(TrainConfig(batch_size=4), TINY_MODEL, arrays(8), arrays(2))
-    scaler = torch.amp.GradScaler("cpu", init_scale=4.0)
-    monkeypatch.setattr(trainer.accelerator, "scaler", scaler)
-    monkeypatch.setattr(trainer.accelerator, "backward", lambda loss: scaler.scale(loss).backward())
-    clip = trainer.accelerator.clip_grad_norm_
-
-    def unscale_and_clip(*arguments):
-        scaler.unscale_(trainer.optimizer.optimizer)
-        return clip(*arguments)
-
-    monkeypatch.setattr(trainer.accelerator, "clip_grad_norm_", unscale_and_clip)
+    """The gradients are scaled back by then; without an update the scaler refuses to do so at the next step."""
+    trainer = tiny_trainer(TrainConfig(batch_size=4), 8, 2)
+    trainer.scaler = torch.amp.GradScaler("cpu", init_scale=4.0)
     monkeypatch.setattr(trainer, "healthy", lambda record: False)
     for _ in range(3):
         trainer.train_step()
@@ -255,11 +261,11 @@ def test_float16_needs_a_gpu():
     if torch.accelerator.is_available():
         pytest.skip("there is a GPU")
     with pytest.raises(ElsfaceError, match="float16 needs a GPU"):
-        Trainer(TrainConfig(batch_size=4, precision="fp16"), TINY_MODEL, arrays(8), arrays(2))
+        tiny_trainer(TrainConfig(batch_size=4, precision="fp16"), 8, 2)
 
 
 def test_ema_and_flips_and_precision():
-    trainer = Trainer(TrainConfig(batch_size=4, precision="bf16", ema_decay=0.5), TINY_MODEL, arrays(8), arrays(2))
+    trainer = tiny_trainer(TrainConfig(batch_size=4, precision="bf16", ema_decay=0.5), 8, 2)
     for _ in range(3):
         trainer.train_step()
     assert differing(trainer.ema.state_dict(), trainer.model.state_dict()) != []
@@ -274,11 +280,11 @@ def test_shifts():
     shifts = torch.cat([batch_indices(TrainConfig(shift=3), step, 16)[2] for step in range(50)])
     assert shifts.unique().tolist() == [*range(-3, 4)]
     assert not batch_indices(TrainConfig.paper(), 0, 16)[2].any()
-    images = torch.rand(2, 3, 8, 8)
-    moved = shifted(images, torch.tensor([[2, -1], [0, 0]]))
-    assert torch.equal(moved[0, :, 2:, :-1], images[0, :, :-2, 1:])
-    assert torch.equal(moved[0, :, 1, :-1], images[0, :, 1, 1:]), "the border is mirrored"
-    assert torch.equal(moved[1], images[1])
+    image = torch.rand(3, 8, 8)
+    moved = shifted(image, 2, -1)
+    assert torch.equal(moved[:, 2:, :-1], image[:, :-2, 1:])
+    assert torch.equal(moved[:, 1, :-1], image[:, 1, 1:]), "the border is mirrored"
+    assert torch.equal(shifted(image, 0, 0), image)
 
 
 def copy_with_bad(faces: Path, folder: Path, good: int, bad: int) -> Path:
@@ -291,23 +297,32 @@ def copy_with_bad(faces: Path, folder: Path, good: int, bad: int) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_few_unreadable_pictures_are_skipped(faces, tmp_path, capsys):
     folder = copy_with_bad(faces, tmp_path / "faces", 120, 1)
     Run.create(tmp_path / "run", RunConfig.read(None, [f'data.faces="{folder.as_posix()}"', *TINY]))
-    training, validation = Run(tmp_path / "run").faces()
+    trainer = Run(tmp_path / "run").trainer()
     assert re.fullmatch(r"skipped: .*bad0.png.*\n", capsys.readouterr().err)
-    assert len(training) + len(validation) == 120
-    again, _ = Run(tmp_path / "run").faces()
-    assert np.array_equal(again, training), "a run that is continued has the faces that it began with"
+    assert len(trainer.batches.pairs) + len(trainer.validation) == 120
+    again = Run(tmp_path / "run").trainer()
+    assert not capsys.readouterr().err and len(again.validation) == len(trainer.validation), "decoded once"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("left", [0, 100, -1000])
 def test_decoded_faces_that_are_damaged_are_decoded_again(undisturbed, tmp_path, left):
     run = Run.create(tmp_path / "run", RunConfig.read(undisturbed / "config.toml"))
-    expected = [part.copy() for part in run.faces()]
-    file = tmp_path / "run" / "validation.faces"
+    expected = run.trainer().validation[0][1]
+    (file,) = (tmp_path / ".faces").glob("*.faces")
     file.write_bytes(file.read_bytes()[:left])
-    assert all(np.array_equal(*parts) for parts in zip(run.faces(), expected, strict=True))
+    assert torch.equal(run.trainer().validation[0][1], expected)
+
+
+def test_runs_beside_each_other_share_the_decoded_faces(undisturbed, tmp_path):
+    config = RunConfig.read(undisturbed / "config.toml")
+    for name in ("a", "b"):
+        Run.create(tmp_path / name, config).trainer()
+    assert len(list((tmp_path / ".faces").glob("*.faces"))) == 1
 
 
 def test_a_process_that_is_left_alone_says_so(faces, tmp_path, monkeypatch, capsys):
@@ -348,8 +363,7 @@ def test_refusals(faces, undisturbed, tmp_path, capsys):
     assert "do not fill one batch" in refused(start(faces, tmp_path / "b", "train.batch_size=64"), capsys)
     assert "there is no folder" in refused(start(tmp_path / "nothing", tmp_path / "c"), capsys)
     three = ("model.heads=3", "model.channels=6")
-    assert "heads is 3" in refused(start(faces, tmp_path / "c", *three), capsys)
-    assert "another network" in refused([*start(faces, tmp_path / "c"), "--start", "lite-x4"], capsys)
+    assert "make it even" in refused(start(faces, tmp_path / "c", *three), capsys)
     assert not any((tmp_path / name).exists() for name in "bc"), "after a mistake the same folder can be named again"
     assert "with --faces" in refused(["train", "--out", str(tmp_path / "d")], capsys)
     assert "data.held_out=N" in refused(start(faces, tmp_path / "d", "data.held_out=1000"), capsys)
@@ -376,15 +390,16 @@ def test_pictures_of_one_name_in_two_folders(faces, tmp_path):
         (tmp_path / "faces" / f"s{number}").mkdir(parents=True)
         shutil.copy(file, tmp_path / "faces" / f"s{number}" / "1.png")
     folder = f'data.faces="{(tmp_path / "faces").as_posix()}"'
-    training, validation = split_faces(RunConfig.read(None, [folder, "data.held_out=4"]))
+    training, validation = split_faces(RunConfig.read(None, [folder, "data.held_out=4"]).data)
     assert len(validation) == 4 and len(training) + len(validation) == len(list(faces.iterdir()))
     other = RunConfig.read(None, [folder, "data.held_out=4", "train.seed=1"])
-    assert split_faces(other) == (training, validation), "another seed is measured on the same people"
+    assert split_faces(other.data) == (training, validation), "another seed is measured on the same people"
     (tmp_path / "people.csv").write_text("file,identity\n1.png,somebody\n", encoding="utf-8")
     with pytest.raises(ElsfaceError, match=r"not the only 1\.png"):
         people_of(training, tmp_path / "people.csv")
 
 
+@pytest.mark.slow
 def test_the_checkpoint_of_a_run_that_diverges_is_good(faces, tmp_path, monkeypatch):
     run = Run.create(tmp_path / "run", RunConfig.read(None, [f'data.faces="{faces.as_posix()}"', *TINY]))
     loss = Trainer.loss
@@ -396,10 +411,10 @@ def test_the_checkpoint_of_a_run_that_diverges_is_good(faces, tmp_path, monkeypa
     monkeypatch.setattr(Trainer, "loss", broken)
     with pytest.raises(ElsfaceError, match="10 times in a row"):
         run.train()
-    state = torch.load(run.checkpoints[0], weights_only=True)
+    state = torch.load(checkpoints(run.folder)[0], weights_only=True)
     assert state["step"] <= 5 and state["skipped_in_a_row"] == 0
     monkeypatch.undo()
-    assert run.train().step == run.train().total_steps, "it goes on from there"
+    assert run.train().step == run.trainer().total_steps, "it goes on from there"
 
 
 @pytest.mark.parametrize(
