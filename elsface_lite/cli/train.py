@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import sys
 import textwrap
 import threading
 from collections.abc import Iterator
@@ -86,6 +87,12 @@ def _announce(config: RunConfig, trainer: Trainer) -> None:
         print(f"{anew}: {', '.join(new[:6])}{', ...' if len(new) > 6 else ''}")
 
 
+def _say(record: dict[str, float]) -> None:
+    """A line for each that goes into the log, where there is no terminal for a progress bar."""
+    said = [f"{name} {record[name]:.4g}" for name in ("loss", "psnr", "images_per_second") if name in record]
+    print(f"step {record['step']:.0f}:", ", ".join(said), flush=True)
+
+
 @contextmanager
 def _full_disk_said_once() -> Iterator[None]:
     """TensorBoard's thread meets a full disk, too, and hands its error to ours: one line is enough."""
@@ -106,7 +113,7 @@ def run(options: argparse.Namespace) -> int:
     try:
         with _full_disk_said_once():
             run = _run_of(options)
-            trainer = run.train()
+            trainer = run.train(None if sys.stderr.isatty() else _say)
     except RuntimeError as error:
         if isinstance(error, torch.distributed.DistError) or "gloo" in str(error):  # nobody answers any more
             raise ElsfaceError("another process of this training has ended: what it says is the reason.") from error

@@ -1,7 +1,6 @@
 """The log of a run: log.csv, TensorBoard and the progress bar."""
 
 import csv
-import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -74,9 +73,6 @@ class Log:
             csv.DictWriter(file, self.columns).writerow(row | {"step": trainer.step, "seed": trainer.config.seed})
         for name, value in record.items():
             self.tensorboard.add_scalar(name, value, trainer.step)
-        if not sys.stderr.isatty():  # there is no bar that says how far it is
-            said = [f"{name} {record[name]:.4g}" for name in ("loss", "psnr", "images_per_second") if name in record]
-            print(f"step {trainer.step} of {trainer.total_steps}:", ", ".join(said), flush=True)
 
     def close(self) -> None:
         """Ends the progress bar and TensorBoard's file."""
