@@ -184,7 +184,7 @@ def test_a_card_cannot_be_changed_without_the_checksum(saved: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "says"),
     [
-        ({"scale": 3}, "scale"),
+        ({"scale": 5}, "scale"),
         ({"channels": "8"}, "channels"),
         ({"colour": 1}, "colour"),
         ({"channels": 16}, "of another shape"),
