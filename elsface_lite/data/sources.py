@@ -21,7 +21,6 @@ from ..errors import ElsfaceError
 from ..files import whole_file
 from ..packages import extra
 from .images import find_images, is_folder, read_image
-from .people import people_of as people_of
 
 CELEBA_SPLITS = {"train": "0", "valid": "1", "test": "2"}
 # MD5 as torchvision.datasets.CelebA checks them.

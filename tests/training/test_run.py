@@ -17,7 +17,7 @@ import torch
 from tiny import TINY
 
 from elsface_lite.cli.main import main
-from elsface_lite.data.sources import people_of
+from elsface_lite.data.people import people_of
 from elsface_lite.errors import ElsfaceError
 from elsface_lite.network.elsface import ELSFace, ELSFaceConfig
 from elsface_lite.network.weights import load_pretrained, save_pretrained
