@@ -2,8 +2,8 @@
 from . import data as data
 from . import metrics as metrics
 from .config import Config as Config
-from .data.cache import CachedFacePairs as CachedFacePairs
 from .data.cache import DecodedFaces as DecodedFaces
+from .data.cache import FaceArray as FaceArray
 from .data.degradation import Bicubic as Bicubic
 from .data.degradation import Degradation as Degradation
 from .data.degradation import downscale as downscale
@@ -101,7 +101,6 @@ from .network.transformer import to_windows as to_windows
 from .network.transformer import weighted_values as weighted_values
 from .network.weights import load_pretrained as load_pretrained
 from .training.batches import Batches as Batches
-from .training.batches import FaceArray as FaceArray
 from .training.config import TrainConfig as TrainConfig
 from .training.losses import SharpLoss as SharpLoss
 from .training.losses import blur_matrix as blur_matrix

@@ -1,6 +1,6 @@
 """Faces before any network sees them: files, sources, degradations, LR/HR pairs (chapter 01)."""
 
-from .cache import CachedFacePairs, DecodedFaces
+from .cache import DecodedFaces, FaceArray
 from .degradation import Bicubic, Degradation, downscale, generator, quantize, upscale
 from .folders import PairedFolders
 from .images import find_images, image_size, read_image, write_png
@@ -13,9 +13,9 @@ from .sources import Faces, celeba, download_celeba, faces_in, orl_faces, portra
 __all__ = [
     "HR_SIZE",
     "Bicubic",
-    "CachedFacePairs",
     "DecodedFaces",
     "Degradation",
+    "FaceArray",
     "FacePairs",
     "Faces",
     "PairedFolders",

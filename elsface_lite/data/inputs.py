@@ -13,6 +13,7 @@ from ..errors import ElsfaceError
 from .images import decode_image, read_image
 
 Picture: TypeAlias = Tensor | np.ndarray | Image.Image | IO[bytes] | str | os.PathLike[str]
+Pictures: TypeAlias = Picture | Sequence[Picture]
 TAKEN = "a tensor (3, h, w), an array (h, w, 3), a PIL image, an open file or a path"
 
 
@@ -43,7 +44,7 @@ def as_image(picture: Picture) -> Tensor:
     raise ElsfaceError(f"a picture of type {type(picture).__name__} cannot be taken: give {TAKEN}.")
 
 
-def as_batch(pictures: Picture | Sequence[Picture]) -> Tensor:
+def as_batch(pictures: Pictures) -> Tensor:
     """Pictures of one size as one tensor.
 
     Args:

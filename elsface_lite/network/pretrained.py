@@ -28,6 +28,10 @@ KEY = "elsface_lite"  # of the metadata: a card as JSON
 AGAIN = "get it again"
 
 
+class OtherThanConfig(ElsfaceError):
+    """A network is not the one that its config builds."""
+
+
 class Pretrained(nn.Module):
     """A network that is built from its config alone, and so can be written to one file and built from it.
 
@@ -155,8 +159,8 @@ def save_pretrained(
         The file.
 
     Raises:
-        ElsfaceError: the file cannot be written, or the network is not the one that its config builds, such as one of
-            `optimize`.
+        OtherThanConfig: the network is not the one that its config builds, such as one of `optimize`.
+        ElsfaceError: the file cannot be written.
     """
     model, path = unwrapped(model), Path(path)
     if not isinstance(model, Pretrained):
@@ -186,9 +190,9 @@ def _check_shapes(model: Pretrained, state: dict[str, Tensor]) -> None:
     try:
         wrong = _misfits(_hollow(type(model), model.config), state)
     except (TypeError, ValueError, RuntimeError, AttributeError) as error:
-        raise ElsfaceError(f"a {name} cannot be built from its config alone: {_one_line(error)}.") from error
+        raise OtherThanConfig(f"a {name} cannot be built from its config alone: {_one_line(error)}.") from error
     if wrong:
-        raise ElsfaceError(
+        raise OtherThanConfig(
             f"these weights are not those of {name}(config), see {wrong[0]}: save the network as it was before "
             "`optimize`, or make your changes in the constructor of a subclass."
         )

@@ -17,7 +17,8 @@ class TrainConfig(Config):
         batch_size: faces per step, over all processes together.
         optimizer: "muon" (optim.Muon) or "adam" (the authors').
         learning_rate: its highest value.
-        schedule: "cosine" falls to zero at the last step, "linear" by equal steps at each epoch (the authors').
+        schedule: "cosine" falls to zero at the last step, "linear" by equal steps at each epoch (the authors'),
+            "constant" stays: another run that starts with its weights brings the rate down when there is time to.
         warmup: the share of the run over which the learning rate rises to its highest value.
         weight_decay, beta2: of Adam; in Muon the decay is of all weights, decoupled, and beta2 of Adam's share.
         gradient_clip: largest norm of the gradient; 0 does not clip.
@@ -43,7 +44,7 @@ class TrainConfig(Config):
     batch_size: int = 16
     optimizer: Literal["muon", "adam"] = "muon"
     learning_rate: float = 1e-3
-    schedule: Literal["cosine", "linear"] = "cosine"
+    schedule: Literal["cosine", "linear", "constant"] = "cosine"
     warmup: float = 0.03
     weight_decay: float = 0.0
     beta2: float = 0.99

@@ -4,14 +4,14 @@ from pathlib import Path
 
 from torch.utils.data import Dataset, Subset
 
-from ..data.cache import DecodedFaces
+from ..data.cache import DecodedFaces, FaceArray
 from ..data.folders import PairedFolders
 from ..data.named import degradation_named
 from ..data.pairs import FacePairs, split_by_person
 from ..data.people import people_of
 from ..data.sources import faces_in
 from ..errors import ElsfaceError
-from .batches import FaceArray, Pair
+from .batches import Pair
 from .fit import processes
 from .run_config import DataConfig, RunConfig
 

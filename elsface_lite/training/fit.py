@@ -18,8 +18,7 @@ from ..data.degradation import upscale
 from ..data.images import write_png
 from ..errors import ElsfaceError
 from ..files import remove_parts, unwritable, whole_file
-from ..network.elsface import ELSFace
-from ..network.weights import save_pretrained
+from ..network.pretrained import OtherThanConfig, Pretrained, save_pretrained
 from ..packages import extra
 from .log import Log, Record
 
@@ -142,7 +141,7 @@ def save_best(trainer: "Trainer", found: float, file: Path) -> None:
     Args:
         trainer: at the step that they are of.
         found: their PSNR on the validation faces, in dB.
-        file: the .safetensors file. `load_pretrained` takes that of an ELSFace; another network's has its state dict.
+        file: the .safetensors file. `from_pretrained` takes that of a `Pretrained`; of others it has the state dict.
     """
     facts: dict[str, Any] = {
         "steps": trainer.step,
@@ -150,8 +149,8 @@ def save_best(trainer: "Trainer", found: float, file: Path) -> None:
         "held_out_psnr": round(found, 4),
     }
     facts |= {"trained_on": f"{len(trainer.batches.pairs)} pairs"}  # type: ignore[arg-type]
-    if isinstance(trainer.ema, ELSFace):
-        with suppress(ElsfaceError):  # whose parts were exchanged after it was built: no config gives it again
+    if isinstance(trainer.ema, Pretrained):
+        with suppress(OtherThanConfig):  # whose parts were exchanged after it was built: no config gives it again
             save_pretrained(trainer.ema, file, **facts)
             return
     state = {name: value.contiguous() for name, value in trainer.ema.state_dict().items()}

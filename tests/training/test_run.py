@@ -17,11 +17,11 @@ import torch
 from tiny import TINY
 
 from elsface_lite.cli.main import main
+from elsface_lite.data.cache import FaceArray
 from elsface_lite.data.people import people_of
 from elsface_lite.errors import ElsfaceError
 from elsface_lite.network.elsface import ELSFace, ELSFaceConfig
 from elsface_lite.network.weights import load_pretrained, save_pretrained
-from elsface_lite.training.batches import FaceArray
 from elsface_lite.training.config import TrainConfig
 from elsface_lite.training.faces import split_faces
 from elsface_lite.training.fit import checkpoints
@@ -214,6 +214,10 @@ def test_learning_rates():
     rates = [rate_share(lite, step, 100) for step in range(1000)]
     assert rates[0] == pytest.approx(0.1) and max(rates) == pytest.approx(1, rel=1e-3) and rates[-1] < 1e-4
     paper = TrainConfig.paper()
+    constant = TrainConfig.lite(schedule="constant", warmup=0.01, epochs=10)
+    assert [rate_share(constant, step, 100) for step in (0, 4, 9, 10, 500, 999)] == pytest.approx(
+        [0.1, 0.5, 1, 1, 1, 1]
+    )
     assert [rate_share(paper, epoch * 100, 100) for epoch in (0, 20, 39)] == pytest.approx([1, 0.5, 0.025])
 
 

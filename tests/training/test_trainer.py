@@ -17,7 +17,8 @@ from torch import Tensor, nn
 
 import elsface_lite as ef
 from elsface_lite.cli.main import main
-from elsface_lite.training.batches import Batches, FaceArray
+from elsface_lite.data.cache import FaceArray
+from elsface_lite.training.batches import Batches
 from elsface_lite.training.fit import Stopped, checkpoints
 from elsface_lite.training.run import Run
 from elsface_lite.training.run_config import RunConfig
