@@ -2,6 +2,7 @@
 from . import data as data
 from . import metrics as metrics
 from .config import Config as Config
+from .data.blind import Blind as Blind
 from .data.cache import DecodedFaces as DecodedFaces
 from .data.cache import FaceArray as FaceArray
 from .data.degradation import Bicubic as Bicubic
@@ -100,6 +101,9 @@ from .network.transformer import shifted_window_mask as shifted_window_mask
 from .network.transformer import to_windows as to_windows
 from .network.transformer import weighted_values as weighted_values
 from .network.weights import load_pretrained as load_pretrained
+from .training.adversarial import AdversarialLoss as AdversarialLoss
+from .training.adversarial import Discriminator as Discriminator
+from .training.adversarial import haar_bands as haar_bands
 from .training.batches import Batches as Batches
 from .training.config import TrainConfig as TrainConfig
 from .training.losses import SharpLoss as SharpLoss
@@ -111,6 +115,8 @@ from .training.optim import Muon as Muon
 from .training.optim import muon_groups as muon_groups
 from .training.optim import orthogonalize as orthogonalize
 from .training.perceptual import LPIPSLoss as LPIPSLoss
+from .training.presets import preset_losses as preset_losses
+from .training.presets import preset_optimizer as preset_optimizer
 from .training.run import Run as Run
 from .training.run_config import RunConfig as RunConfig
 from .training.schedule import batch_indices as batch_indices
@@ -119,7 +125,5 @@ from .training.schedule import shifted as shifted
 from .training.symmetry import MirrorSymmetry as MirrorSymmetry
 from .training.symmetry import Partners as Partners
 from .training.trainer import Trainer as Trainer
-from .training.trainer import preset_losses as preset_losses
-from .training.trainer import preset_optimizer as preset_optimizer
 
 __version__: str

@@ -89,7 +89,7 @@ def _announce(config: RunConfig, trainer: Trainer) -> None:
 
 def _say(record: dict[str, float]) -> None:
     """A line for each that goes into the log, where there is no terminal for a progress bar."""
-    said = [f"{name} {record[name]:.4g}" for name in ("loss", "psnr", "images_per_second") if name in record]
+    said = [f"{name} {record[name]:.4g}" for name in ("loss", "psnr", "lpips", "images_per_second") if name in record]
     print(f"step {record['step']:.0f}:", ", ".join(said), flush=True)
 
 
@@ -119,5 +119,6 @@ def run(options: argparse.Namespace) -> int:
             raise ElsfaceError("another process of this training has ended: what it says is the reason.") from error
         raise
     if processes().is_main_process:
-        print(f"best validation PSNR {trainer.best_psnr:.2f} dB, weights in {run.folder / 'best.safetensors'}")
+        found = f"{trainer.config.best} {abs(trainer.best):.4g}"
+        print(f"best on the validation faces: {found}, weights in {run.folder / 'best.safetensors'}")
     return 0

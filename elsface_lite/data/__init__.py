@@ -1,5 +1,6 @@
 """Faces before any network sees them: files, sources, degradations, LR/HR pairs (chapter 01)."""
 
+from .blind import Blind
 from .cache import DecodedFaces, FaceArray
 from .degradation import Bicubic, Degradation, downscale, generator, quantize, upscale
 from .folders import PairedFolders
@@ -13,6 +14,7 @@ from .sources import Faces, celeba, download_celeba, faces_in, orl_faces, portra
 __all__ = [
     "HR_SIZE",
     "Bicubic",
+    "Blind",
     "DecodedFaces",
     "Degradation",
     "FaceArray",

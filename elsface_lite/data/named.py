@@ -3,16 +3,18 @@
 from collections.abc import Callable
 
 from ..errors import ElsfaceError
+from .blind import Blind
 from .degradation import Bicubic, Degradation
 
-DEGRADATIONS: dict[str, Callable[[int], Degradation]] = {"bicubic": Bicubic}  # name -> what makes it for a scale
+# name -> what makes it for a scale
+DEGRADATIONS: dict[str, Callable[[int], Degradation]] = {"bicubic": Bicubic, "blind": Blind}
 
 
 def degradation_named(name: str, scale: int) -> Degradation:
     """The degradation of this name.
 
     Args:
-        name: "bicubic".
+        name: "bicubic" or "blind".
         scale: LR pixels are this many HR pixels wide.
 
     Raises:

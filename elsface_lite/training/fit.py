@@ -127,26 +127,26 @@ def _asked_to_stop() -> Iterator[list[int]]:
 
 def validate(trainer: "Trainer", folder: Path) -> Record:
     """Scores the averaged weights on the validation faces, saves sample pictures, and the best weights so far."""
-    best = trainer.best_psnr
+    best = trainer.best
     scores, sr = trainer.validate()
     save_samples(trainer, sr, folder / "samples" / f"{trainer.step:07d}.png")
-    if scores["psnr"] > best:
-        save_best(trainer, scores["psnr"], folder / "best.safetensors")
+    if trainer.best > best:
+        save_best(trainer, scores, folder / "best.safetensors")
     return scores
 
 
-def save_best(trainer: "Trainer", found: float, file: Path) -> None:
+def save_best(trainer: "Trainer", scores: Record, file: Path) -> None:
     """Writes the averaged weights, and what is known of them.
 
     Args:
         trainer: at the step that they are of.
-        found: their PSNR on the validation faces, in dB.
+        scores: what `Trainer.validate` found of them.
         file: the .safetensors file. `from_pretrained` takes that of a `Pretrained`; of others it has the state dict.
     """
     facts: dict[str, Any] = {
         "steps": trainer.step,
         "batch_size": trainer.config.batch_size,
-        "held_out_psnr": round(found, 4),
+        **{f"held_out_{name}": round(scores[name], 4) for name in ("psnr", trainer.config.best)},
     }
     facts |= {"trained_on": f"{len(trainer.batches.pairs)} pairs"}  # type: ignore[arg-type]
     if isinstance(trainer.ema, Pretrained):

@@ -72,6 +72,33 @@ def trainer(config: ef.TrainConfig | None = None, network: nn.Module | None = No
     return ef.Trainer(network, faces(8), faces(4, seed=1), config=config, **arguments)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("best", ["psnr", "mae", "lpips"])
+def test_the_preset_of_perception_resumes_bit_for_bit_and_is_judged_by_what_it_is_told(tmp_path, best):
+    config = ef.TrainConfig(
+        epochs=3, batch_size=4, checkpoint_every=2, validate_every=1, log_every=1, lpips_weight=0.1,
+        adversarial_weight=0.005, best=best,
+    )  # fmt: skip
+    whole = trainer(config).fit(tmp_path / "whole")
+    trainer(config).fit(tmp_path / "stopped", stop_at=3)
+    resumed = trainer(config).fit(tmp_path / "stopped")
+    first, second = (made.state_dict() for made in (whole, resumed))
+    assert all(torch.equal(value, second["model"][name]) for name, value in first["model"].items())
+    assert all(
+        torch.equal(value, second["losses"]["adversarial"][name]) for name, value in discriminator(first).items()
+    )
+    with (tmp_path / "stopped" / "log.csv").open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    scores = [float(row[best]) for row in rows]
+    assert abs(whole.best) == pytest.approx(max(scores) if best == "psnr" else min(scores), rel=1e-4)
+    assert {"lpips", "adversarial", "adversarial_own"} <= rows[0].keys()
+
+
+def discriminator(state: dict) -> dict[str, Tensor]:
+    weights = state["losses"]["adversarial"]
+    return {name: value for name, value in weights.items() if isinstance(value, Tensor)}
+
+
 def test_a_network_of_ones_own_is_trained_and_resumed_bit_for_bit(tmp_path):
     whole = trainer().fit(tmp_path / "whole")
     trainer().fit(tmp_path / "stopped", stop_at=3)
