@@ -69,7 +69,7 @@ CASES: dict[str, dict[str, Any]] = {
 LEFT_OUT = {
     "inference.export.OnnxModel", "inference.faces.cut_around", "data.images.read_image", "data.images.decode_image",
     "data.blind.Blind", "data.blind.gaussian", "training.adversarial.AdversarialLoss",
-    "training.adversarial.Discriminator", "training.adversarial.haar_bands",
+    "training.adversarial.Discriminator",
     "data.inputs.as_batch", "data.inputs.as_image",
     "metrics.networks.inception_network", "metrics.image.embed", "metrics.image.identity", "metrics.image.in_chunks",
     "metrics.sets.inception_features", "metrics.image.lpips", "metrics.niqe.niqe",
