@@ -103,20 +103,8 @@ def test_parts_make_the_whole():
 def test_networks_are_measured_beside_each_other(faces, tmp_path, monkeypatch):
     """Also where HR has fewer pixels than SR: LR faces of 32 pixels, of HR faces of 64."""
     perception, table = program("benchmarks/perception.py"), tmp_path / "table.csv"
-    words = [
-        "--networks",
-        "bicubic",
-        "lite-x4",
-        "--metrics",
-        "psnr",
-        "ssim",
-        "--first",
-        "2",
-        "--degradation",
-        "blind",
-        "--side",
-        "32",
-    ]
+    words = ["--networks", "bicubic", "lite-x4", "--metrics", "psnr", "ssim", "--first", "2"]
+    words += ["--degradation", "blind", "--side", "32"]
     psnr = {}
     for size in (64, 128):
         monkeypatch.setattr("sys.argv", ["x", "--faces", str(faces), *words, "--size", str(size), "--csv", str(table)])

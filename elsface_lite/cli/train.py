@@ -10,8 +10,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import torch
+from torch.utils.data import DataLoader
 
+from ..data.degradation import upscale
 from ..errors import ElsfaceError
+from ..metrics.evaluator import IMAGE_METRICS
 from ..training.fit import processes
 from ..training.run import Run, new_network, take_what_fits, trainer_of
 from ..training.run_config import RunConfig
@@ -87,10 +90,29 @@ def _announce(config: RunConfig, trainer: Trainer) -> None:
         print(f"{anew}: {', '.join(new[:6])}{', ...' if len(new) > 6 else ''}")
 
 
+def _baseline(trainer: Trainer) -> float:
+    """What the config calls best, of bicubic on the validation faces."""
+    metric = IMAGE_METRICS[trainer.config.best]
+    batches = DataLoader(trainer.validation, trainer.config.batch_size)
+    values = [metric.function(upscale(lr, hr.shape[-1] // lr.shape[-1]), hr) for lr, hr in batches]
+    return torch.cat(values).mean().item()
+
+
+def _conclude(run: Run, trainer: Trainer) -> None:
+    """Says what was gained, or that nothing was, and what to do next."""
+    metric, faces, baseline = IMAGE_METRICS[trainer.config.best], trainer.validation, _baseline(trainer)
+    found = f"{metric.name} {abs(trainer.best):.4g} {metric.unit}".strip()
+    print(f"best on the {len(faces)} validation faces: {found} (bicubic {baseline:.4g})")  # type: ignore[arg-type]
+    if trainer.best > (baseline if metric.higher_is_better else -baseline):
+        print(f"next: elsface-lite restore PHOTO --weights {run.folder / 'best.safetensors'}")
+    else:
+        print(f"nothing was gained: bicubic is as good. Does the loss in {run.folder / 'log.csv'} fall? Train longer.")
+
+
 def _say(record: dict[str, float]) -> None:
     """A line for each that goes into the log, where there is no terminal for a progress bar."""
     said = [f"{name} {record[name]:.4g}" for name in ("loss", "psnr", "lpips", "images_per_second") if name in record]
-    print(f"step {record['step']:.0f}:", ", ".join(said), flush=True)
+    print(f"epoch {record['epoch']:.2f}, step {record['step']:.0f}:", ", ".join(said), flush=True)
 
 
 @contextmanager
@@ -119,6 +141,5 @@ def run(options: argparse.Namespace) -> int:
             raise ElsfaceError("another process of this training has ended: what it says is the reason.") from error
         raise
     if processes().is_main_process:
-        found = f"{trainer.config.best} {abs(trainer.best):.4g}"
-        print(f"best on the validation faces: {found}, weights in {run.folder / 'best.safetensors'}")
+        _conclude(run, trainer)
     return 0

@@ -2,6 +2,7 @@
 
 import csv
 import os
+import re
 import signal
 import threading
 import time
@@ -281,7 +282,10 @@ def test_a_short_run_and_a_log_without_a_terminal_say_so(faces: Path, tmp_path, 
     assert main(["train", "--faces", str(faces), "--out", str(tmp_path / "run"), *options]) == 0
     printed = capsys.readouterr().out
     assert "note: 5 steps are too few" in printed
-    assert printed.count("step ") >= 5 and "step 5: loss" in printed
+    assert printed.count("step ") >= 5 and "epoch 1.00, step 5: loss" in printed
+    assert re.search(r"best on the 4 validation faces: psnr [\d.]+ dB \(bicubic [\d.]+\)\n", printed)
+    gained = float(re.search(r"psnr ([\d.]+) dB", printed)[1]) > float(re.search(r"bicubic ([\d.]+)", printed)[1])
+    assert ("next: elsface-lite restore PHOTO" in printed) == gained != ("nothing was gained" in printed)
 
 
 def test_several_folders_and_a_folder_for_validation(faces: Path, tmp_path):
