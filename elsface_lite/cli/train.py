@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader
 from ..data.degradation import upscale
 from ..errors import ElsfaceError
 from ..metrics.evaluator import IMAGE_METRICS
-from ..training.fit import processes
+from ..training.fit import Stopped, processes
 from ..training.run import Run, new_network, take_what_fits, trainer_of
 from ..training.run_config import RunConfig
 from ..training.trainer import Trainer
@@ -127,7 +127,7 @@ def _full_disk_said_once() -> Iterator[None]:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Trains, and prints where the best weights are: 0.
+    """Trains, and prints what was gained: 0; 130 if it was stopped.
 
     Raises:
         ElsfaceError: it cannot be done or go on, with the reason.
@@ -136,6 +136,9 @@ def run(options: argparse.Namespace) -> int:
         with _full_disk_said_once():
             run = _run_of(options)
             trainer = run.train(None if sys.stderr.isatty() else _say)
+    except Stopped as stopped:
+        print(f"elsface-lite: {stopped}; to go on: elsface-lite train --resume {run.folder}", file=sys.stderr)
+        return 130
     except RuntimeError as error:
         if isinstance(error, torch.distributed.DistError) or "gloo" in str(error):  # nobody answers any more
             raise ElsfaceError("another process of this training has ended: what it says is the reason.") from error

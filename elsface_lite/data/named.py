@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from ..errors import ElsfaceError
+from ..errors import ElsfaceError, did_you_mean
 from .blind import Blind
 from .degradation import Bicubic, Degradation
 
@@ -21,5 +21,6 @@ def degradation_named(name: str, scale: int) -> Degradation:
         ElsfaceError: there is none of this name; the message lists them.
     """
     if name not in DEGRADATIONS:
-        raise ElsfaceError(f"there is no degradation {name!r}: choose {', '.join(DEGRADATIONS)}.")
+        meant = did_you_mean(name, DEGRADATIONS)
+        raise ElsfaceError(f"there is no degradation {name!r}{meant}: choose {', '.join(DEGRADATIONS)}.")
     return DEGRADATIONS[name](scale)

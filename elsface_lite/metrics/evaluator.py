@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ..data.inputs import Pictures, as_batch
-from ..errors import ElsfaceError
+from ..errors import ElsfaceError, did_you_mean
 from .image import check_pair, identity, lpips, mae, psnr, ssim, without_border
 from .networks import missing_metrics
 from .niqe import niqe
@@ -145,7 +145,8 @@ def chosen_metrics(metrics: Iterable[str | Metric]) -> dict[str, Metric]:
     found: dict[str, Metric] = {}
     for given in metrics:
         if isinstance(given, str) and given not in known:
-            raise ElsfaceError(f"there is no metric {given!r}: choose from {', '.join(known)}.")
+            meant = did_you_mean(given, known)
+            raise ElsfaceError(f"there is no metric {given!r}{meant}: choose from {', '.join(known)}.")
         metric = known[given] if isinstance(given, str) else given
         if found.setdefault(metric.name, metric) != metric:
             raise ElsfaceError(f"two metrics are called {metric.name!r}: give one of them another name.")

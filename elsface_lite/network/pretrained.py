@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from ..config import Config
-from ..errors import ElsfaceError
+from ..errors import ElsfaceError, did_you_mean
 from ..files import whole_file
 from . import hub
 from .modules import unwrapped
@@ -120,8 +120,9 @@ def find_weights(name: str | os.PathLike[str]) -> Path:
     if re.fullmatch(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", str(name)) and not path.parent.is_dir():
         return hub.download(str(name))
     known = ", ".join(pretrained_names()) or "none is installed"
+    meant = did_you_mean(str(name), pretrained_names())
     raise ElsfaceError(
-        f"there are no weights {str(name)!r}: name one of {known}, a .safetensors file, a folder with one, or a "
+        f"there are no weights {str(name)!r}{meant}: name one of {known}, a .safetensors file, a folder with one, or a "
         "repository of the Hugging Face hub, owner/name."
     )
 

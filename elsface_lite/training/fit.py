@@ -99,7 +99,7 @@ def _lead(trainer: "Trainer", folder: Path, report: Report | None, stop_at: int)
             if (good and (due(config.checkpoint_every) or asked)) or trainer.step == stop_at:
                 save_checkpoint(trainer, folder)
             if asked:
-                raise Stopped(f"step {trainer.step}")
+                raise Stopped(f"stopped at step {trainer.step}, whose checkpoint is written")
 
 
 @contextmanager

@@ -1,5 +1,6 @@
 """The command line as a user types it: what is printed, what is written, and the exit code."""
 
+import io
 import subprocess
 import sys
 import tomllib
@@ -14,6 +15,7 @@ from png import png_bytes
 import elsface_lite
 from elsface_lite import ELSFace, ELSFaceConfig, downscale, pretrained_names, read_image, save_pretrained, write_png
 from elsface_lite.cli.main import COMMANDS, main
+from elsface_lite.cli.terminal import RED, styled
 from elsface_lite.data.sources import portraits
 
 TINY = {"channels": 8, "heads": 2, "hfebs": 1, "hfeb_blocks": 1, "out_channels": 4}
@@ -171,7 +173,7 @@ def test_an_interruption_is_quiet(
     assert files(tmp_path / "out") == []
 
 
-@pytest.mark.parametrize("words", [[], ["restore"], ["restore", "a.png", "--batch-size", "0"], ["polish", "a.png"]])
+@pytest.mark.parametrize("words", [["restore"], ["restore", "a.png", "--batch-size", "0"]])
 def test_a_wrong_command_line_is_explained(capsys: pytest.CaptureFixture, words: list[str]) -> None:
     with pytest.raises(SystemExit) as caught:
         main(words)
@@ -271,3 +273,43 @@ def test_every_public_name_is_there() -> None:
     for name in elsface_lite.__all__:
         assert getattr(elsface_lite, name) is not None
     assert callable(elsface_lite.restore)
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["restor", "a.jpg"], "there is no command 'restor' (did you mean restore?): choose restore, evaluate"),
+        (["fly"], "there is no command 'fly': choose restore"),
+        (["train", "--faces", "x", "--out", "y", "--set", "train.epoch=3"], "no field epoch (did you mean epochs?)"),
+        (["train", "--faces", "x", "--out", "y", "--start", "lite-x5"], "no weights 'lite-x5' (did you mean lite-x"),
+        (["evaluate", "--sr", "x", "--hr", "y", "--metrics", "psnt"], "no metric 'psnt' (did you mean psnr?)"),
+    ],
+)
+def test_a_slip_of_the_pen_is_understood(capsys: pytest.CaptureFixture, words: list[str], says: str) -> None:
+    code, _, (line,) = run(capsys, *words)
+    assert code == 2 and says in line
+
+
+def test_the_bare_command_is_its_help(capsys: pytest.CaptureFixture) -> None:
+    with pytest.raises(SystemExit) as left:
+        main([])
+    text = capsys.readouterr().out
+    assert left.value.code == 0 and "examples:" in text and all(command in text for command in COMMANDS)
+
+
+def test_numbers_are_whole_and_positive(capsys: pytest.CaptureFixture) -> None:
+    for text in ("0", "-1", "abc", "1.5"):
+        with pytest.raises(SystemExit):
+            main(["evaluate", "--size", text])
+        assert f"'{text}' is no whole number from 1 on" in capsys.readouterr().err
+
+
+def test_colours_are_for_terminals_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Screen(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    assert styled("error:", RED, Screen()) == "\033[31merror:\033[0m"
+    assert styled("error:", RED, io.StringIO()) == "error:"
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert styled("error:", RED, Screen()) == "error:"
