@@ -20,9 +20,10 @@ import elsface_lite as ef
 from elsface_lite.cli.main import main
 from elsface_lite.data.cache import FaceArray
 from elsface_lite.training.batches import Batches
+from elsface_lite.training.faces import split_faces
 from elsface_lite.training.fit import Stopped, checkpoints
 from elsface_lite.training.run import Run
-from elsface_lite.training.run_config import RunConfig
+from elsface_lite.training.run_config import DataConfig, RunConfig
 
 
 class Mine(nn.Module):
@@ -296,6 +297,14 @@ def test_several_folders_and_a_folder_for_validation(faces: Path, tmp_path):
     data = {"faces": [str(tmp_path / "a"), str(tmp_path / "b")], "validation": str(tmp_path / "held")}
     made = Run.create(tmp_path / "run", RunConfig.from_dict({"data": data, "train": {"batch_size": 4}})).trainer()
     assert (len(made.batches.pairs), len(made.validation)) == (16, 3)
+
+
+def test_fewer_faces_are_a_part_of_more(faces: Path):
+    few, more, all_of_them = (
+        split_faces(DataConfig(faces=str(faces), held_out=4, at_most=count)) for count in (5, 12, 0)
+    )
+    assert [len(part[0]) for part in (few, more, all_of_them)] == [5, 12, 20]
+    assert {*few[0]} < {*more[0]} < {*all_of_them[0]} and few[1] == all_of_them[1]
 
 
 def test_lr_and_hr_folders_are_trained_on(faces: Path, tmp_path):
