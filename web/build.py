@@ -33,7 +33,7 @@ RUNTIMES = {
 # more. It has little to gain, too.
 PASTED_PIXELS = 16_000_000
 LARGEST_FACE = 256
-EXAMPLE_SIDE = 48
+EXAMPLE_SIDE = 32
 
 
 def copy_files(out: Path) -> None:

@@ -61,12 +61,13 @@ async function take(file) {
   }
 }
 
-/** Shows a photograph as it came, before and after alike. */
+/** Shows a photograph as it came: there is no handle yet. */
 function show(photograph) {
   document.body.dataset.state = 'own';
   byId('example').hidden = true;
-  byId('choose').firstChild.data = 'Another photograph';
+  byId('choose').firstChild.textContent = 'Another photograph';
   result.hidden = false;
+  result.toggleAttribute('still', true);
   draw(photograph);
   result.value = 50;
 }
@@ -107,6 +108,7 @@ const hear = {
     const { width, height, data } = photograph, face = now.faces[number];
     after.getContext('2d').putImageData(new ImageData(data, width, height), left, top);
     face.state = 'done';
+    result.toggleAttribute('still', false);
     if (now.faces.filter(({ state }) => state === 'done').length === 1) lookAt(face);
     showFaces();
     count(seconds);
@@ -157,7 +159,7 @@ function sizes(kept) {
 /** A button for each restored face, and one for the whole picture. */
 function showFaces() {
   const done = now.faces.filter(({ state }) => state === 'done'), group = byId('faces');
-  group.replaceChildren(button('All', 'The whole picture', () => result.fit()));
+  group.replaceChildren(button('All', 'The whole picture', () => result.fit(true)));
   done.forEach((face, i) => group.append(button(portrait(face), `Face ${i + 1}`, () => lookAt(face))));
   group.hidden = now.faces.length < 2;
 }
@@ -178,7 +180,7 @@ function portrait({ x, y, side }) {
 }
 
 function lookAt({ x, y, side }) {
-  result.show({ left: x - 0.7 * side, top: y - 0.7 * side, width: 1.4 * side, height: 1.4 * side });
+  result.show({ left: x - 0.75 * side, top: y - 0.75 * side, width: 1.5 * side, height: 1.5 * side });
 }
 
 function tell(text, part = null) {

@@ -7,16 +7,22 @@
  * a widget of anywidget has its text as the beginning of `_esm`. Pointer: drag the handle, or anywhere while nothing is
  * enlarged; drag the picture when it is; Ctrl and wheel, two fingers or a double click enlarge. Keyboard: arrows, Home
  * and End move the handle, + and - enlarge, 0 shows all, Shift and arrows move the picture.
+ *
+ * Attributes: plain (no buttons for zoom), still (no handle: nothing has changed yet).
+ * Style: --before-after-height, the most that it may take; --before-after-widest, how many times as wide as high it may
+ * be, beyond which there is ground above and below a wide picture; --before-after-focus, the colour of the ring around
+ * the handle when it has the keyboard.
  */
 const STYLE = `
-:host { display: block; --accent: #fff; -webkit-user-select: none; user-select: none; }
+:host { display: block; -webkit-user-select: none; user-select: none; }
 :host([hidden]) { display: none; }
-.frame { position: relative; overflow: hidden; aspect-ratio: var(--aspect, 1); margin-inline: auto; border-radius: inherit;
-  width: min(100%, var(--before-after-height, 100vh) * var(--aspect, 1)); touch-action: pan-y; cursor: ew-resize; }
+.frame { --shape: min(var(--aspect, 1), var(--before-after-widest, 100)); position: relative; overflow: hidden;
+  aspect-ratio: var(--shape); width: min(100%, var(--before-after-height, 100vh) * var(--shape)); margin-inline: auto;
+  border-radius: inherit; background: rgb(128 128 128 / 0.15); touch-action: pan-y; cursor: ew-resize; }
 .frame.near { touch-action: none; cursor: grab; }
 .layer { position: absolute; inset: 0; overflow: hidden; }
 .before { clip-path: inset(0 calc(100% - var(--split)) 0 0); }
-::slotted(*) { display: block; width: 100% !important; height: 100% !important; max-width: none !important;
+::slotted(*) { display: block; width: 100% !important; height: var(--height) !important; max-width: none !important;
   margin: 0 !important; object-fit: fill; transform-origin: 0 0; pointer-events: none;
   transform: translate(var(--x, 0), var(--y, 0)) scale(var(--zoom, 1)); }
 .glide ::slotted(*) { transition: transform 0.7s cubic-bezier(0.3, 0, 0.1, 1); }
@@ -37,7 +43,7 @@ input:focus-visible ~ .line .knob { outline: 3px solid var(--before-after-focus,
 .zoom button:hover { background: rgb(255 255 255 / 0.18); }
 .zoom button:disabled { opacity: 0.4; cursor: default; }
 .zoom button:focus-visible { outline: 3px solid #fff; outline-offset: -4px; border-radius: 99px; }
-:host([plain]) .zoom { display: none; }
+:host([plain]) .zoom, :host([still]) :is(.line, .tag, input) { display: none; }
 @media (prefers-reduced-motion: reduce) { .glide ::slotted(*) { transition: none; } }
 `;
 const INSIDE = `
@@ -104,39 +110,44 @@ export class BeforeAfter extends HTMLElement {
   }
 
   /** Takes the pictures' shape and shows all of them. Call it when a canvas has changed its size. */
-  fit() {
+  fit(glide = false) {
     const [width, height] = this.size;
     this.frame.style.setProperty('--aspect', width / height);
-    this.look({ zoom: 1, x: 0, y: 0 });
+    this.look({ zoom: 1, x: 0, y: 0 }, glide);
   }
 
   /** Shows a part of the pictures, in their own pixels, as large as the frame allows. */
   show({ left, top, width, height }) {
-    const [w, h] = this.size, { clientWidth, clientHeight } = this.frame;
-    const zoom = Math.min(w / width, h / height);
-    const x = clientWidth / 2 - (zoom * clientWidth * (left + width / 2)) / w;
-    this.look({ zoom, x, y: clientHeight / 2 - (zoom * clientHeight * (top + height / 2)) / h }, true);
+    const { clientWidth, clientHeight } = this.frame, unit = clientWidth / this.size[0];
+    const zoom = this.allowed(Math.min(clientWidth / width, clientHeight / height) / unit), middle = zoom * unit;
+    const [x, y] = [clientWidth / 2 - middle * (left + width / 2), clientHeight / 2 - middle * (top + height / 2)];
+    this.look({ zoom, x, y }, true);
   }
 
-  /** Frame pixels per picture pixel at which both are the screen's. */
+  /** The enlargement at which a pixel of the pictures is one of the screen's. */
   get one() { return this.size[0] / (this.frame.clientWidth || 1) / devicePixelRatio; }
 
+  allowed(zoom) { return between(zoom, 1, Math.max(8, 4 * this.one)); }
+
   look({ zoom, x, y }, glide = false) {
-    zoom = between(zoom, 1, Math.max(8, 4 * this.one));
-    const { clientWidth, clientHeight, style, classList } = this.frame;
-    this.view = { zoom, x: between(x, clientWidth * (1 - zoom), 0), y: between(y, clientHeight * (1 - zoom), 0) };
+    const { clientWidth, clientHeight, style, classList } = this.frame, [width, height] = this.size;
+    const tall = (clientWidth * height) / width; // of the pictures when nothing is enlarged
+    const free = clientHeight - zoom * tall; // above and below them, or less than none
+    zoom = this.allowed(zoom);
+    x = between(x, clientWidth * (1 - zoom), 0);
+    y = free > 0 ? free / 2 : between(y, free, 0);
+    this.view = { zoom, x, y };
     classList.toggle('glide', glide);
     classList.toggle('near', zoom > 1);
-    style.setProperty('--zoom', zoom);
-    style.setProperty('--x', `${this.view.x}px`);
-    style.setProperty('--y', `${this.view.y}px`);
+    for (const [name, value] of [['zoom', zoom], ['x', `${x}px`], ['y', `${y}px`], ['height', `${tall}px`]]) {
+      style.setProperty(`--${name}`, value);
+    }
     this.frame.querySelector('[data-zoom=out]').disabled = zoom === 1;
-    this.dispatchEvent(new CustomEvent('view', { detail: this.view }));
   }
 
   /** Enlarges by a factor; the place (x, y) of the frame stays where it is. */
   zoomBy(factor, x = this.frame.clientWidth / 2, y = this.frame.clientHeight / 2, glide = false) {
-    const zoom = between(this.view.zoom * factor, 1, Math.max(8, 4 * this.one)), times = zoom / this.view.zoom;
+    const zoom = this.allowed(this.view.zoom * factor), times = zoom / this.view.zoom;
     this.look({ zoom, x: x - times * (x - this.view.x), y: y - times * (y - this.view.y) }, glide);
   }
 
@@ -149,7 +160,7 @@ export class BeforeAfter extends HTMLElement {
     const arrow = { ArrowLeft: [1, 0], ArrowRight: [-1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] }[event.key];
     if (event.key === '+' || event.key === '=') this.press('in');
     else if (event.key === '-') this.press('out');
-    else if (event.key === '0') this.look({ zoom: 1, x: 0, y: 0 }, true);
+    else if (event.key === '0') this.fit(true);
     else if (event.shiftKey && arrow) {
       this.look({ ...this.view, x: this.view.x + 40 * arrow[0], y: this.view.y + 40 * arrow[1] });
     } else return;
@@ -195,7 +206,7 @@ export class BeforeAfter extends HTMLElement {
 
   twice(event) {
     if (event.target.closest('button')) return;
-    if (this.view.zoom > 1) this.look({ zoom: 1, x: 0, y: 0 }, true);
+    if (this.view.zoom > 1) this.fit(true);
     else this.zoomBy(Math.max(2, this.one), ...this.place(event), true);
   }
 
