@@ -28,6 +28,7 @@ docs/glossary
 docs/paper_to_code
 docs/troubleshooting
 docs/minutes
+docs/web
 benchmarks/README
 docs/gallery
 ```
