@@ -11,7 +11,6 @@ from .data.degradation import generator as generator
 from .data.degradation import quantize as quantize
 from .data.degradation import upscale as upscale
 from .data.folders import PairedFolders as PairedFolders
-from .data.images import find_images as find_images
 from .data.images import image_size as image_size
 from .data.images import read_image as read_image
 from .data.images import write_png as write_png
@@ -26,6 +25,9 @@ from .data.pairs import load_faces as load_faces
 from .data.pairs import split_by_person as split_by_person
 from .data.people import people_by_folder as people_by_folder
 from .data.people import people_of as people_of
+from .data.photograph import Photograph as Photograph
+from .data.photograph import read_photograph as read_photograph
+from .data.search import find_images as find_images
 from .data.sources import Faces as Faces
 from .data.sources import celeba as celeba
 from .data.sources import download_celeba as download_celeba

@@ -10,7 +10,8 @@ from PIL import Image
 from torch import Tensor
 
 from ..errors import ElsfaceError
-from .images import decode_image, read_image
+from .decode import MAX_PIXELS
+from .photograph import decode_photograph, read_photograph
 
 Picture: TypeAlias = Tensor | np.ndarray | Image.Image | IO[bytes] | str | os.PathLike[str]
 TAKEN = "a tensor (3, h, w), an array (h, w, 3), a PIL image, an open file or a path"
@@ -37,9 +38,9 @@ def as_image(picture: Picture) -> Tensor:
     if isinstance(picture, np.ndarray):
         return _from_array(picture)
     if isinstance(picture, str | os.PathLike):
-        return read_image(picture)
+        return read_photograph(picture, MAX_PIXELS).rgb()
     if isinstance(picture, Image.Image) or hasattr(picture, "read"):
-        return decode_image(picture)
+        return decode_photograph(picture, MAX_PIXELS).rgb()
     raise ElsfaceError(f"a picture of type {type(picture).__name__} cannot be taken: give {TAKEN}.")
 
 
@@ -78,7 +79,7 @@ def _from_array(array: np.ndarray) -> Tensor:
         advice = "give (h, w, 3), (h, w, 4) or (h, w), or a tensor (3, h, w)"
         raise ElsfaceError(f"an array {array.shape} is no picture: {advice}.")
     if array.dtype == np.uint8 and array.size:  # by the way that files go, so that both are equal to the last bit
-        return decode_image(Image.fromarray(array[..., 0] if array.shape[2:] == (1,) else array))
+        return decode_photograph(Image.fromarray(array[..., 0] if array.shape[2:] == (1,) else array)).rgb()
     if array.dtype.kind != "f" and array.dtype != np.uint8:
         raise ElsfaceError(f"an array of {array.dtype} is no picture: give uint8, or floats in [0, 1].")
     image = _in_range(torch.from_numpy(np.atleast_3d(array).astype(np.float32)).permute(2, 0, 1))

@@ -14,7 +14,8 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from ..data.degradation import quantize, upscale
-from ..data.images import find_images, read_image
+from ..data.images import read_image
+from ..data.search import find_images
 from ..errors import ElsfaceError
 from ..network.modules import evaluating
 from ..network.weights import load_pretrained
