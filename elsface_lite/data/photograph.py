@@ -8,6 +8,7 @@ from typing import IO, Any
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
@@ -123,6 +124,13 @@ class Photograph:
         values = _tensor(large)
         return replace(self, pixels=values[:-1], alpha=values[-1])
 
+    def shrunk(self, factor: float) -> "Photograph":
+        """The same, antialiased, factor below 1; in 8 bits, so that no large picture becomes floats."""
+        size = [max(1, round(factor * side)) for side in self.size]
+        planes = [self.pixels] if self.alpha is None else [self.pixels, self.alpha[None]]
+        small = [F.interpolate(plane[None], size, mode="bicubic", antialias=True)[0] for plane in planes]
+        return replace(self, pixels=small[0], alpha=small[1][0] if len(small) > 1 else None)
+
     def like(self, image: Tensor) -> "Photograph":
         """A picture made of this one, (3, h, w), sRGB in [0, 1], in the same colours, with the same date and camera."""
         return replace(self, pixels=self.own_colors(image), alpha=None)
@@ -198,7 +206,7 @@ def read_photograph(path: str | os.PathLike[str], limit: int = MAX_PHOTOGRAPH) -
             anything is decoded). The message names it and says what to do.
     """
     with named(path) as file, open_image(file, file, limit) as image:
-        return as_photograph(image, file)
+        return from_pil(image, file)
 
 
 def decode_photograph(picture: Image.Image | IO[bytes], limit: int = MAX_PHOTOGRAPH) -> Photograph:
@@ -210,12 +218,12 @@ def decode_photograph(picture: Image.Image | IO[bytes], limit: int = MAX_PHOTOGR
     name = "the picture"
     with one_line(name):
         if isinstance(picture, Image.Image):
-            return as_photograph(picture, name)
+            return from_pil(picture, name)
         with open_image(read_bytes(picture), name, limit) as image:
-            return as_photograph(image, name)
+            return from_pil(image, name)
 
 
-def as_photograph(image: Image.Image, name: object) -> Photograph:
+def from_pil(image: Image.Image, name: object) -> Photograph:
     """What `read_photograph` would read, of a picture that Pillow has opened.
 
     Raises:

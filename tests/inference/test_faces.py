@@ -11,7 +11,7 @@ from torch import Tensor
 
 from elsface_lite import Box, ElsfaceError, crop_face, downscale, find_faces, paste_face, read_image, restore, upscale
 from elsface_lite.data.sources import portraits
-from elsface_lite.inference import faces
+from elsface_lite.inference import faces, finder
 from elsface_lite.inference.detector import Detection, stages
 from elsface_lite.inference.faces import cut_around
 from elsface_lite.packages import WeightsMissing
@@ -70,12 +70,14 @@ def test_no_face_is_no_box(size: tuple[int, int]) -> None:
 def test_the_search_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     searched = []
     nothing = Detection(torch.empty(0, 4), torch.empty(0, 5, 2), torch.empty(0))
-    monkeypatch.setattr(faces, "detect", lambda image: searched.append(image.shape) or nothing)
-    for size in [(1800, 2400), (1, 5_000_000), (40, 50)]:
+    monkeypatch.setattr(finder, "detect", lambda image, *sizes: searched.append(image.shape) or nothing)
+    for size, tiles in (((1800, 2400), 2 * 3), ((1, 5_000_000), 4883), ((40, 50), 0)):
+        searched.clear()
         find_faces(torch.zeros(3, *size))
-    assert all(height * width <= 1.5 * faces.SEARCHED_PIXELS for _, height, width in searched)
-    assert searched[0][1] / searched[0][2] == pytest.approx(3 / 4, rel=0.01)
-    assert searched[2] == (3, 80, 100)
+        assert len(searched) == 4 * (1 + tiles)
+        assert all(height * width <= 1.5 * finder.OVERVIEW for _, height, width in searched)
+        assert searched[0][1] / searched[0][2] == pytest.approx(size[0] / size[1], rel=0.01) or size[0] == 1
+    assert searched[0] == (3, 80, 100) and searched[1] == (3, 100, 80)
 
 
 def test_without_the_detector_the_command_is_said(photo: Tensor, monkeypatch: pytest.MonkeyPatch) -> None:
