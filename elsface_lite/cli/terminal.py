@@ -1,6 +1,7 @@
 """What the commands say, and how they read numbers."""
 
 import argparse
+import os
 import sys
 
 
@@ -13,9 +14,36 @@ def positive(text: str) -> int:
     """A number of the command line that is at least 1.
 
     Raises:
-        ArgumentTypeError: it is less.
+        ArgumentTypeError: it is less, or no number.
     """
-    number = int(text)
+    try:
+        number = int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number") from None
     if number < 1:
         raise argparse.ArgumentTypeError(f"{number} is not at least 1")
     return number
+
+
+def color(text: str, name: str) -> str:
+    """The text in red or green, on a terminal whose user has not said NO_COLOR."""
+    if not sys.stdout.isatty() or os.environ.get("NO_COLOR"):
+        return text
+    return f"\033[{ {'red': 31, 'green': 32}[name] }m{text}\033[0m"
+
+
+def table(head: list[str], rows: list[list[str]]) -> list[str]:
+    """Lines of a table: the first column to the left, the last as it is, numbers between them to the right."""
+    lines = [head, *(["".join(map(_plain, cell)) for cell in row] for row in rows)]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    first, *numbers = widths[:-1]
+    return [
+        f"{line[0]:{first}}" + "".join(f"  {cell:>{width}}" for cell, width in zip(line[1:-1], numbers, strict=True))
+        + (f"  {line[-1]}" if line[-1] else "")
+        for line in lines
+    ]  # fmt: skip
+
+
+def _plain(letter: str) -> str:
+    """A name may hold a line's end, or what moves the cursor."""
+    return letter if letter.isprintable() else "?"

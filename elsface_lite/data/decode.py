@@ -19,8 +19,14 @@ from ..errors import ElsfaceError
 # Only these decoders are ever tried: some of Pillow's (EPS, for one) start other programs. TGA comes last, since its
 # files begin with no mark that tells them from others.
 FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "GIF", "BMP", "PPM", "AVIF", "HEIF", "JPEG2000", "TGA")
+# How such files are named; what is named otherwise is looked into.
+SUFFIXES = (
+    ".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".tif", ".tiff", ".gif", ".bmp", ".ppm", ".pgm", ".pnm", ".avif",
+    ".heic", ".heif", ".jp2", ".j2k", ".tga",
+)  # fmt: skip
 MAX_PIXELS = 100_000_000  # of a picture whose pixels become floats, 12 bytes each
 HEIC = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
+MAX_PHOTOGRAPH = 250_000_000  # pixels; they stay 8-bit, 3 bytes each and 4 more while Pillow decodes or encodes
 DEPTHS = (8, 12, 16, 31)  # bits that grey values of more than 8 are made of
 
 # Where nobody has set up logging, Pillow's notes on a broken file would go to stderr beside our one line.
@@ -68,8 +74,8 @@ def _unreadable(path: object, error: Exception) -> ElsfaceError:
 
 
 @cache
-def _decoders() -> list[str]:
-    """Those of FORMATS that are installed."""
+def decoders() -> list[str]:
+    """Those of FORMATS that are installed; from then on Pillow knows them, and their suffixes."""
     Image.init()
     with suppress(ImportError):
         import pillow_heif
@@ -89,7 +95,7 @@ def open_image(file: Path | IO[bytes], name: object, limit: int = MAX_PIXELS) ->
     Raises:
         ElsfaceError: it is no image, or too large.
     """
-    formats = _decoders()
+    formats = decoders()
     try:
         with _bounded_by(limit):
             image = Image.open(file, formats=formats)
@@ -124,17 +130,17 @@ def _what_else(file: Path | IO[bytes]) -> str:
         start = opened.read(12)
     if not start:
         return "is empty: take another copy"
-    if start[4:8] == b"ftyp" and start[8:12] in HEIC and "HEIF" not in _decoders():
+    if start[4:8] == b"ftyp" and start[8:12] in HEIC and "HEIF" not in decoders():
         return 'is a HEIC picture: to read it, `pip install "elsface-lite[heic]"`'
     if start[4:8] == b"ftyp" and start[8:12] not in HEIC:
         return "is a film: save its frames as pictures, such as by `ffmpeg -i FILM %05d.png`"
-    known = ", ".join(_decoders())
+    known = ", ".join(decoders())
     return f"is not an image that can be read here ({known}), or is damaged at its beginning: save it as JPEG or PNG"
 
 
 def is_picture(path: Path) -> bool:
     """Whether a file begins like a picture of a kind that has a mark, whatever its name."""
-    marked = [known for known in _decoders() if known != "TGA"]
+    marked = [known for known in decoders() if known != "TGA"]
     with suppress(Exception), named(path), _bounded_by(MAX_PIXELS), Image.open(path, formats=marked):
         return True
     return False

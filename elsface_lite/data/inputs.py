@@ -58,7 +58,7 @@ def as_photograph(picture: Picture) -> Photograph:
     if isinstance(picture, np.ndarray) and picture.dtype == np.uint8 and picture.ndim in (2, 3) and picture.size:
         picture = Image.fromarray(_checked_array(picture))
     if isinstance(picture, Image.Image) or hasattr(picture, "read"):
-        return decode_photograph(picture)
+        return decode_photograph(picture)  # type: ignore[arg-type]
     return Photograph(as_image(picture).detach().cpu())
 
 

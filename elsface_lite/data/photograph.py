@@ -3,7 +3,6 @@
 import os
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
@@ -15,46 +14,14 @@ from torch import Tensor
 from ..errors import ElsfaceError
 from ..files import whole_file
 from .color import from_srgb, to_pil, to_srgb, usable_profile, without_ink
-from .decode import deep_grey, is_deep, named, one_line, open_image, read_bytes, upright
+from .decode import MAX_PHOTOGRAPH, deep_grey, is_deep, named, one_line, open_image, read_bytes, upright
 from .degradation import upscale
+from .formats import WRITTEN, Format
 
-MAX_PHOTOGRAPH = 250_000_000  # pixels; they stay 8-bit, 3 bytes each and 4 more while Pillow decodes or encodes
 BAND = 4_000_000  # pixels that are copied from Pillow at a time
-QUALITY = 95
 EXIF_KEPT = (0x010E, 0x010F, 0x0110, 0x0131, 0x0132, 0x013B, 0x8298)  # description, camera, software, date, rights
 EXIF_FOLDERS = (0x8769, 0x8825)  # what the camera did, and where it was
 EXIF_SIZES = (0xA002, 0xA003)  # width and height, which may change
-
-
-@dataclass(frozen=True)
-class Format:
-    """A kind of file that pictures are written as.
-
-    Attributes:
-        suffix: of a new file.
-        alpha: whether it holds transparency.
-        options: for Pillow's encoder, `quality` among them where the kind has one.
-    """
-
-    suffix: str
-    alpha: bool
-    options: dict[str, Any]
-
-
-LOSSY = {"quality": QUALITY}
-WRITTEN = {
-    "JPEG": Format(".jpg", False, LOSSY | {"subsampling": 0}),
-    # Pillow's own level takes several times as long, beside a network that wants the same cores.
-    "PNG": Format(".png", True, {"compress_level": 1}),
-    "WEBP": Format(".webp", True, LOSSY | {"exact": True}),
-    "TIFF": Format(".tif", True, {"compression": "tiff_adobe_deflate"}),
-    "AVIF": Format(".avif", True, LOSSY),
-    "HEIF": Format(".heic", True, LOSSY),
-    "JPEG2000": Format(".jp2", True, {}),
-    "BMP": Format(".bmp", False, {}),
-    "TGA": Format(".tga", True, {}),
-    "PPM": Format(".ppm", False, {}),
-}
 
 
 @dataclass
@@ -133,7 +100,10 @@ class Photograph:
 
     def like(self, image: Tensor) -> "Photograph":
         """A picture made of this one, (3, h, w), sRGB in [0, 1], in the same colours, with the same date and camera."""
-        return replace(self, pixels=self.own_colors(image), alpha=None)
+        pixels = self.own_colors(image)
+        if self.pixels.dtype == torch.uint8:
+            pixels = (255 * pixels).round().to(torch.uint8)
+        return replace(self, pixels=pixels, alpha=None)
 
     def write(self, path: str | os.PathLike[str], kind: str, quality: int | None = None) -> None:
         """Writes it, whole or not at all, with all that the kind of file can hold.
@@ -281,16 +251,3 @@ def _without_folders(exif: bytes) -> bytes:
     for folder in EXIF_FOLDERS:
         kept.pop(folder, None)
     return kept.tobytes()
-
-
-def kind_of(path: Path) -> str:
-    """The kind of file that a picture's result becomes: its own, or PNG where that cannot be written.
-
-    Raises:
-        ElsfaceError: no name says what it is, and its content cannot be read.
-    """
-    kind = Image.registered_extensions().get(path.suffix.lower())
-    if kind is None:
-        with named(path) as file, open_image(file, file, MAX_PHOTOGRAPH) as image:
-            kind = image.format
-    return "JPEG" if kind == "MPO" else kind if kind in WRITTEN else "PNG"

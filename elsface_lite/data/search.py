@@ -8,12 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ..errors import ElsfaceError
-from .decode import is_picture
-
-SUFFIXES = (
-    ".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".tif", ".tiff", ".gif", ".bmp", ".ppm", ".pgm", ".pnm", ".avif",
-    ".heic", ".heif", ".jp2", ".j2k", ".tga",
-)  # fmt: skip
+from .decode import SUFFIXES, is_picture
 
 
 class Found(NamedTuple):

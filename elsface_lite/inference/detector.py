@@ -136,7 +136,9 @@ def _slide(level: Tensor, scale: float) -> Tensor:
         if min(block.shape[-2:]) >= CELL:
             found.append(_slide_block(block, left, top))
     seen = torch.cat(found)
-    seen = seen[(seen[:, 1].long() * width + seen[:, 0].long()).argsort()]  # by rows, whatever the blocks: scores may tie
+    seen = seen[
+        (seen[:, 1].long() * width + seen[:, 0].long()).argsort()
+    ]  # by rows, whatever the blocks: scores may tie
     windows, shifts, scores = seen.split([4, 4, 1], dim=1)
     boxes = windows / scale
     keep = _suppress(boxes, scores[:, 0], 0.5)

@@ -1,4 +1,4 @@
-"""Faces in a whole photograph: the large ones in one look at it, shrunk, turned by quarters; the small ones in tiles."""
+"""Faces in a whole photograph: large ones in one look at it, shrunk, turned by quarters; small ones in tiles."""
 
 import math
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ SMALLEST = 20.0  # pixels, of the side of a box
 OVERVIEW = 4_000_000  # pixels of the one look at the whole; a smaller photograph is enlarged up to twice for it
 WINDOW = 20.0  # pixels in it, of the smallest tight box around a face
 TILE = 1024
-# What a face that stands within 65 degrees of upright looks like, from 150 faces turned by 15 degrees each: the crop that
+# What a face within 65 degrees of upright looks like, from 150 views of faces turned by 15 degrees each: the crop that
 # its landmarks fit, of the tight box; how far their centres are apart, and the worst landmark, in sides of the crop.
 LEANING, SIDES, APART, WORST = math.radians(65), (1.1, 1.75), 0.17, 0.06
 

@@ -11,7 +11,7 @@ from PIL import Image, ImageCms
 
 from elsface_lite import ElsfaceError, Photograph, portraits, read_image, read_photograph
 from elsface_lite.data import decode, photograph
-from elsface_lite.data.photograph import WRITTEN, kind_of
+from elsface_lite.data.formats import WRITTEN, kind_of
 
 FACE = (255 * portraits()["astronaut"][:, 40:200, 130:320]).round().byte()
 RGB = FACE.permute(1, 2, 0).contiguous().numpy()
@@ -217,7 +217,7 @@ def test_heic_is_read_or_its_extra_is_named(tmp_path: Path, monkeypatch: pytest.
     heif.from_pillow(Image.fromarray(RGB)).save(tmp_path / "IMG_1.HEIC", quality=95)
     assert 255 * (read_image(tmp_path / "IMG_1.HEIC") - FACE / 255).abs().mean() < 3
     assert kind_of(tmp_path / "IMG_1.HEIC") == "HEIF"
-    monkeypatch.setattr(decode, "_decoders", lambda: ["JPEG"])
+    monkeypatch.setattr(decode, "decoders", lambda: ["JPEG"])
     with pytest.raises(ElsfaceError, match=r'pip install "elsface-lite\[heic\]"'):
         read_image(tmp_path / "IMG_1.HEIC")
 
@@ -228,7 +228,7 @@ def test_heic_is_read_or_its_extra_is_named(tmp_path: Path, monkeypatch: pytest.
 def test_a_file_is_read_by_its_content(tmp_path: Path, save: dict) -> None:
     Image.fromarray(RGB).save(tmp_path / "a.dat", **save)
     assert read_photograph(tmp_path / "a.dat").format == save["format"]
-    assert photograph.kind_of(tmp_path / "a.dat") == save["format"]
+    assert kind_of(tmp_path / "a.dat") == save["format"]
 
 
 def test_bytes_of_exif_that_are_damaged_are_dropped(tmp_path: Path) -> None:
