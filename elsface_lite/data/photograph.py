@@ -96,7 +96,8 @@ class Photograph:
         size = [max(1, round(factor * side)) for side in self.size]
         planes = [self.pixels] if self.alpha is None else [self.pixels, self.alpha[None]]
         small = [F.interpolate(plane[None], size, mode="bicubic", antialias=True)[0] for plane in planes]
-        return replace(self, pixels=small[0], alpha=small[1][0] if len(small) > 1 else None)
+        pixels = small[0] if self.pixels.dtype == torch.uint8 else small[0].clamp(0, 1)
+        return replace(self, pixels=pixels, alpha=small[1][0] if len(small) > 1 else None)
 
     def like(self, image: Tensor) -> "Photograph":
         """A picture made of this one, (3, h, w), sRGB in [0, 1], in the same colours, with the same date and camera."""

@@ -64,14 +64,12 @@ class Output:
         return True
 
     def claim(self, tasks: Sequence[Task]) -> None:
-        """Gives each task its name, in order, before any is written.
-
-        Raises:
-            ElsfaceError: never; a task whose file has gone keeps the error to itself.
-        """
+        """Gives each task its name, in order, before any is written; one whose file is gone keeps the error."""
         # Not Path.resolve, which raises for links in a circle.
         self.originals = {os.path.realpath(task.picture) for task in tasks if isinstance(task.picture, Path)}
         for task in tasks:
+            if task.result.error:
+                continue
             try:
                 task.below = self._free(_source(task), _shortened(task.below), self._suffix(task))
             except ElsfaceError as error:

@@ -95,4 +95,5 @@ class Task:
 
     def fail(self, error: ElsfaceError) -> None:
         """Notes that this input ends here."""
-        self.result.error, self.result.images, self.written = str(error), [], []
+        self.result.error, self.result.images = str(error), []
+        self.photo, self.parts, self.written = None, [], []

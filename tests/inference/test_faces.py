@@ -1,5 +1,6 @@
 """Faces in photographs: found where they are, cut out and put back without a trace."""
 
+import cmath
 import math
 
 import pytest
@@ -50,6 +51,47 @@ def test_a_turned_photograph_turns_the_box(photo: Tensor) -> None:
     assert math.degrees(box.angle - upright.angle) == pytest.approx(20, abs=6)
     assert box.side == pytest.approx(upright.side, rel=0.1)
     assert (crop_face(turned, box) - crop_face(photo, upright)).abs().mean() < 0.08
+
+
+@pytest.mark.parametrize("angle", range(0, 360, 30))
+def test_a_face_at_any_angle_is_found_once(angle: int) -> None:
+    """Also on its side, where it was missed, or taken for an upright one of two thirds its size."""
+    image = F.interpolate(portraits()["astronaut"][None], (256, 256), mode="bicubic", antialias=True)[0].clamp(0, 1)
+    (upright,) = find_faces(image)
+    wide = F.pad(image[None], [64] * 4, mode="replicate")[0]
+    turned = crop_face(wide, Box(192, 192, 384, -math.radians(angle)), 384)
+    (box,) = find_faces(turned)
+    assert abs(math.remainder(box.angle - upright.angle - math.radians(angle), 2 * math.pi)) < math.radians(12)
+    assert box.side == pytest.approx(upright.side, rel=0.15)
+    expected = complex(192, 192) + complex(upright.x - 128, upright.y - 128) * cmath.rect(1, math.radians(angle))
+    assert abs(complex(box.x, box.y) - expected) < 6
+
+
+@pytest.mark.slow
+def test_small_faces_of_a_large_photograph_are_found(photo: Tensor) -> None:
+    """In 12 megapixels, where the one look at the whole sees none of them; and only as small as is asked for."""
+    whole = torch.full((3, 3000, 4000), 0.5)
+    for number, side in enumerate((24, 32, 48)):
+        small = F.interpolate(photo[None], scale_factor=side / 39, mode="bicubic", antialias=True)[0].clamp(0, 1)
+        top, left = 400 + 900 * number, 1000 + 990 * number
+        whole[:, top : top + small.shape[1], left : left + small.shape[2]] = small
+    sides = [round(box.side) for box in find_faces(whole)]
+    assert sides == pytest.approx([48, 32, 24], rel=0.15)
+    assert len(find_faces(whole, 40)) == 1
+
+
+def test_landmarks_that_disagree_with_the_box_are_no_face() -> None:
+    landmarks = torch.tensor([[[47.0, 49], [81, 49], [64, 66], [49, 83], [79, 83]]])
+    good = Detection(torch.tensor([[18.0, 18, 110, 110]]), landmarks, torch.ones(1))
+    assert len(list(finder._checked(good))) == 1
+    for boxes, points in (
+        (good.boxes * 2, landmarks),
+        (good.boxes + 40, landmarks),
+        (good.boxes, landmarks.flip(2)),
+        (good.boxes, landmarks + torch.tensor([[[9.0, 0], [0, 0], [0, 0], [0, 0], [0, 0]]])),
+        (good.boxes, landmarks * 0),
+    ):
+        assert not list(finder._checked(Detection(boxes, points, torch.ones(1))))
 
 
 def test_faces_come_largest_first_and_in_the_pixels_of_the_photograph(photo: Tensor) -> None:
