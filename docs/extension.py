@@ -26,6 +26,7 @@ notebooks/*
 
 docs/glossary
 docs/paper_to_code
+docs/photographs
 docs/troubleshooting
 docs/minutes
 docs/web

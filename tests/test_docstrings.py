@@ -67,9 +67,9 @@ CASES: dict[str, dict[str, Any]] = {
 }
 # Files, several results, tables of tensors, or networks that other tests run.
 LEFT_OUT = {
-    "inference.export.OnnxModel", "inference.faces.cut_around", "data.images.read_image", "data.images.decode_image",
+    "inference.export.OnnxModel", "inference.faces.cut_around", "data.images.read_image",
     "data.blind.Blind", "data.blind.gaussian", "training.adversarial.AdversarialLoss",
-    "training.adversarial.Discriminator",
+    "training.adversarial.Discriminator", "data.color.from_srgb", "data.color.to_srgb", "data.decode.deep_grey",
     "data.inputs.as_batch", "data.inputs.as_image",
     "metrics.networks.inception_network", "metrics.image.embed", "metrics.image.identity", "metrics.image.in_chunks",
     "metrics.sets.inception_features", "metrics.image.lpips", "metrics.niqe.niqe",

@@ -5,17 +5,17 @@ import os
 import sys
 from typing import TextIO
 
-RED = 31  # as terminals number it
 
-
-def styled(text: str, style: int, stream: TextIO) -> str:
-    """A text in colour, if the stream is a terminal whose user has nothing against it (no-color.org)."""
-    return f"\033[{style}m{text}\033[0m" if stream.isatty() and not os.environ.get("NO_COLOR") else text
+def color(text: str, name: str, stream: TextIO) -> str:
+    """The text in red or green, if the stream is a terminal whose user has not said NO_COLOR (no-color.org)."""
+    if not stream.isatty() or os.environ.get("NO_COLOR"):
+        return text
+    return f"\033[{ {'red': 31, 'green': 32}[name] }m{text}\033[0m"
 
 
 def complain(error: object) -> None:
     """Prints an error on stderr, as one line."""
-    print("elsface-lite:", styled("error:", RED, sys.stderr), " ".join(str(error).split()), file=sys.stderr)
+    print("elsface-lite:", color("error:", "red", sys.stderr), " ".join(str(error).split()), file=sys.stderr)
 
 
 def positive(text: str) -> int:
@@ -27,3 +27,20 @@ def positive(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is no whole number from 1 on")
     return int(text)
+
+
+def table(head: list[str], rows: list[list[str]]) -> list[str]:
+    """Lines of a table: the first column to the left, the last as it is, numbers between them to the right."""
+    lines = [head, *(["".join(map(_plain, cell)) for cell in row] for row in rows)]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    first, *numbers = widths[:-1]
+    return [
+        f"{line[0]:{first}}" + "".join(f"  {cell:>{width}}" for cell, width in zip(line[1:-1], numbers, strict=True))
+        + (f"  {line[-1]}" if line[-1] else "")
+        for line in lines
+    ]  # fmt: skip
+
+
+def _plain(letter: str) -> str:
+    """A name may hold a line's end, or what moves the cursor."""
+    return letter if letter.isprintable() else "?"
