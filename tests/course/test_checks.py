@@ -310,7 +310,7 @@ WRONG = {
         (lambda sr, lr: sr, "away from lr"),
         (lambda sr, lr: torch.linalg.pinv(D) @ lr @ torch.linalg.pinv(D).T, "nearer picture"),
         (
-            lambda sr, lr, made=consistent(HR["astronaut"].double(), downscale(HR["astronaut"], 4).double()): made,
+            lambda sr, lr: consistent(HR["astronaut"].double(), downscale(HR["astronaut"], 4).double()),
             "random",
         ),
         (lambda sr, lr: lr, "should be (3, 128, 128)"),
