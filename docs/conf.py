@@ -24,8 +24,6 @@ exclude_patterns = [".*", "build", "dist", "runs", "restored", "demo"]
 
 nb_execution_mode = "off"
 nb_merge_streams = True
-nb_code_prompt_show = "Show the solution"
-nb_code_prompt_hide = "Hide the solution"
 myst_enable_extensions = ["dollarmath"]
 myst_heading_anchors = 3
 myst_heading_slug_func = "extension.jupyter_slug"

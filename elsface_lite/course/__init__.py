@@ -1,4 +1,4 @@
-"""What only the chapters need: figures, checks of exercises, frequencies, widgets."""
+"""What only the chapters need: figures, tasks and their checks, frequencies, widgets."""
 
 from ..packages import extra
 
@@ -7,5 +7,7 @@ with extra("course"):
     import ipywidgets
     import matplotlib
 
-__all__: list[str] = []
+from .record import progress
+
+__all__ = ["progress"]
 del IPython, ipywidgets, matplotlib

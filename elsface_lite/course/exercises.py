@@ -1,13 +1,82 @@
-"""What the checks of the exercises share: an answer of the wrong kind gets one line that helps, and no traceback."""
+"""What a chapter asks its reader: tasks, exercises and predictions, answered in words and remembered."""
 
 import traceback
 from collections.abc import Callable
 from functools import wraps
+from types import FunctionType
 from typing import Any
 
+import numpy as np
+import torch
 from torch import Tensor
 
+from .checks import CHECKS
+from .checks.compare import unanswered
+from .record import keep, recall
+
 Check = Callable[..., bool | None]
+
+
+def check(name: str, answer: Any, *given: Any) -> Any:
+    """Says whether an answer is right or what is wrong with it, and remembers that it was right.
+
+    Args:
+        name: of a task, such as "downscale", or of an exercise, such as "01.2".
+        answer: the reader's function, class or value; what is still `...` is no answer.
+        given: what of the chapter the check needs.
+
+    Returns:
+        The answer if it is right, else None: `mine or theirs` goes on with the reader's own code where it can.
+    """
+    if unanswered(answer):
+        print(f"○ {name}: not answered yet.")
+        return None
+    problem = wrong(name, answer, *given)
+    print(f"✗ {name}: not yet. {problem}" if problem else f"✓ {name}: right.")
+    if problem:
+        return None
+    keep(f"solved {name}", True)
+    return _for_the_chapter(answer) if isinstance(answer, FunctionType) else answer
+
+
+def wrong(name: str, answer: Any, *given: Any) -> str:
+    """What is wrong with an answer, in a sentence or two; "" if it is right. Arguments as for `check`."""
+    try:
+        return CHECKS[name](answer, *given)
+    except Exception as error:  # the reader's code may raise anything
+        problem = " ".join(f"{type(error).__name__}: {error}".split())[:300]
+        return f"You gave {_described(answer)}; {problem}{_where(error, (answer,))}"
+
+
+def predict(question: str, guess: Any) -> None:
+    """Keeps what the reader expects of an experiment, a number or a word; `outcome` shows it beside what came out."""
+    if guess is ...:
+        print("○ no prediction yet: put one in place of the three dots, and run this cell again.")
+        return
+    keep(f"predicted {question}", guess)
+    print(f"✓ kept: {guess}")
+
+
+def outcome(question: str, found: Any) -> None:
+    """Shows what came out of an experiment beside what the reader predicted."""
+    guess = recall(f"predicted {question}")
+    print(f"You predicted: {'nothing' if guess is None else guess}. It is: {found}.")
+
+
+def _for_the_chapter(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A right answer as the chapter needs it: its inputs are left as they are, and NumPy becomes float32 tensors."""
+
+    def tensors(result: Any) -> Any:
+        if isinstance(result, tuple):
+            return tuple(map(tensors, result))
+        return torch.as_tensor(result, dtype=torch.float32) if isinstance(result, np.ndarray) else result
+
+    @wraps(function)
+    def call(*arguments: Any, **named: Any) -> Any:
+        copies = [value.clone() if isinstance(value, Tensor) else value for value in arguments]
+        return tensors(function(*copies, **named))
+
+    return call
 
 
 def expects(what: str) -> Callable[[Check], Check]:
@@ -40,6 +109,8 @@ def expects(what: str) -> Callable[[Check], Check]:
 def _described(answer: Any) -> str:
     if isinstance(answer, Tensor):
         return f"a tensor of shape {tuple(answer.shape)}"
+    if isinstance(answer, type):
+        return f"the class {answer.__name__}"
     if callable(answer):
         return f"the function {getattr(answer, '__name__', answer)}"
     return f"{type(answer).__name__} {answer!r:.40}"
@@ -47,6 +118,7 @@ def _described(answer: Any) -> str:
 
 def _where(error: Exception, answers: tuple[Any, ...]) -> str:
     """The last line of the reader's own functions that the error came through."""
-    files = {answer.__code__.co_filename for answer in answers if hasattr(answer, "__code__")}
+    parts = [part for answer in answers for part in (answer, *getattr(answer, "__dict__", {}).values())]
+    files = {part.__code__.co_filename for part in parts if hasattr(part, "__code__")}
     steps = [step for step in traceback.extract_tb(error.__traceback__)[2:] if step.filename in files]
     return f" (in line {steps[-1].lineno} of its cell: {steps[-1].line})" if steps else ""

@@ -157,7 +157,7 @@ def draw_spectra(
     with plt.rc_context(STYLE):
         figure, axes = plt.subplots(1, len(spectra), figsize=size, squeeze=False, sharey=True, layout="constrained")
         for axis, spectrum, title in zip(axes.flat, spectra, titles, strict=True):
-            values, extent = spectrum.detach().cpu().numpy(), (-0.5, 0.5, 0.5, -0.5)
+            values, extent = spectrum.detach().cpu().numpy(), _frequency_extent(*spectrum.shape)
             shown = axis.imshow(values, cmap="viridis", vmin=lowest, vmax=highest, extent=extent)
             axis.set(xticks=[-0.5, 0, 0.5], yticks=[-0.5, 0, 0.5])
             axis.set_title(title, fontsize=9)
@@ -168,6 +168,12 @@ def draw_spectra(
         figure.supylabel("frequency down", fontsize=9)
         figure.colorbar(shown, ax=axes, label="log10 power", shrink=0.8)
     return figure
+
+
+def _frequency_extent(height: int, width: int) -> tuple[float, float, float, float]:
+    """Edges (left, right, bottom, top) that put frequency zero, at h // 2 and w // 2, into the middle of its square."""
+    left, top = (-(side // 2 + 0.5) / side for side in (width, height))
+    return left, left + 1, top + 1, top
 
 
 def draw_profiles(profiles: Mapping[str, tuple[Tensor, Tensor]], nyquist: float | None = None) -> Figure:
@@ -218,7 +224,7 @@ def draw_bands(values: Mapping[str, Tensor], edges: Sequence[float], label: str)
             axis.bar_label(drawn, fmt="%.1f", fontsize=8)
         axis.set_xticks(range(len(edges) - 1), [band_name(*band) for band in pairwise(edges)])
         axis.set(xlabel="radial frequency, cycles per pixel", ylabel=label)
-        axis.legend(frameon=False)
+        axis.legend(frameon=False, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=len(values), fontsize=8)
     return figure
 
 

@@ -12,6 +12,7 @@ import os
 import re
 import sys
 from contextlib import redirect_stdout
+from functools import partial
 from inspect import signature
 from pathlib import Path
 
@@ -40,14 +41,14 @@ ANSWERS = [
 ]
 
 
-def hints(check) -> dict[str, str]:
-    """What each wrong answer is told."""
+def hints(check, many: int) -> dict[str, str]:
+    """What a check tells each wrong answer, given as many times as it takes answers."""
     told = {}
     for answer in ANSWERS:
         said = io.StringIO()
         with redirect_stdout(said):
             try:
-                right = check(*[answer] * len(signature(check).parameters))
+                right = check(*[answer] * many)
             except Exception as error:
                 right = f"{type(error).__name__}: {error}"
         told[repr(answer)] = said.getvalue().strip() if right in (None, False) else f"UNHELPED {right}"
@@ -59,17 +60,29 @@ def main(notebook: Path, restarted: bool) -> None:
     cells = [cell for cell in json.loads(notebook.read_text(encoding="utf-8"))["cells"] if cell["cell_type"] == "code"]
     with redirect_stdout(io.StringIO()):
         for cell in cells[: len(cells) // 2] if restarted else cells:
-            result = shell.run_cell("".join(cell["source"]))
+            result = shell.run_cell(source(cell))
             if "raises-exception" not in cell["metadata"].get("tags", []):
                 try:
                     result.raise_error()
                 except Exception as error:
-                    error.add_note("".join(cell["source"]))
+                    error.add_note(source(cell))
                     raise
     if restarted:
         os._exit(0)  # as a kernel that is killed: nothing is tidied up
-    checks = {name: value for name, value in shell.user_ns.items() if re.fullmatch(r"check_\d+", name)}
-    print(json.dumps({"cells": len(cells), "hints": {name: hints(check) for name, check in checks.items()}}))
+    own = {name: value for name, value in shell.user_ns.items() if re.fullmatch(r"check_\d+", name)}
+    told = {name: hints(check, len(signature(check).parameters)) for name, check in own.items()}
+    for name, given in re.findall(r'check\("([\w.]+)", \w+((?:, \w+)*)\)', "\n".join(map(source, cells))):
+        values = [shell.user_ns[value] for value in given.split(", ")[1:]]
+        told[name] = hints(partial(_checked, shell.user_ns["check"], name, values), 1)
+    print(json.dumps({"cells": len(cells), "hints": told}))
+
+
+def source(cell: dict) -> str:
+    return "".join(cell["source"])
+
+
+def _checked(check, name: str, values: list, answer: object) -> object:
+    return check(name, answer, *values)
 
 
 if __name__ == "__main__":

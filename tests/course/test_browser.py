@@ -102,19 +102,35 @@ EXECUTE = """async code => {
 
 # An answer to each exercise that a reader might well give, and that is wrong.
 WRONG = {
-    "00": ["check_1(63)", "check_2(first)", "check_3(first)", "check_4(lambda sr, lr: sr)"],
-    "01": [
-        "check_1(0.5)",
-        "check_2(0.3)",
-        "check_3(lambda near, far, cutoff: near)",
-        "check_4(lambda size, scale: torch.eye(size))",
+    "00": [
+        'check("psnr", lambda image, hr: (image - hr).square().mean())',
+        'check("lost", kept)',
+        'check("00.1", first, first, second)',
+        'check("00.2", first, first)',
+        'check("00.3", lambda sr, lr: sr)',
     ],
-    "02": ["check_1(1000)", "check_2(lambda encoder: encoder)", "check_3(lambda prepare, styles: prepare)"],
+    "01": [
+        'check("downscale", lambda hr, scale: hr[..., ::scale, ::scale])',
+        'check("center_crop", lambda image, size: resize(image, size, size))',
+        'check("radial_profile", lambda image: image.mean())',
+        'check("01.1", 0.5)',
+        'check("01.2", lambda near, far, cutoff: near)',
+        'check("01.3", lambda size, scale, a: torch.eye(size))',
+    ],
+    "02": [
+        'check("modulate", lambda features, styles, residual: features)',
+        'check("LatentStyleEncoder.forward", lambda self, lr: self.body(lr))',
+        'check("02.1", 1000)',
+        'check("02.2", lambda encoder: encoder)',
+        'check("02.3", lambda prepare, styles: prepare)',
+    ],
     "03": [
-        "check_1(3)",
-        "check_2(lambda channels: nn.Sequential(nn.Conv2d(channels, channels, 3, padding=1)))",
-        "check_3(lambda body, x, recursions: body(x))",
-        "check_4(lambda blocks, kernel: 1.0)",
+        'check("ResidualBlock", nn.Conv2d)',
+        'check("CNNStream.forward", lambda self, x: self.body(x))',
+        'check("side", lambda blocks, kernel, recursions: kernel)',
+        'check("03.1", 3)',
+        'check("03.2", lambda channels: nn.Conv2d(channels, channels, 3, padding=1))',
+        'check("03.3", lambda blocks, kernel: 1.0)',
     ],
     "04": ["check_1((8, 16))", "check_2(lambda high_pass: high_pass)", "check_3(lambda weights, omega: weights, 0.5)"],
     "05": [
@@ -343,9 +359,10 @@ def test_every_widget_answers_the_keyboard(chapter, theme, tmp_path, record_prop
 def test_a_wrong_answer_gets_a_hint(chapter):
     """Each check says in words why an answer is wrong, and no traceback does. (A right one passes in the chapter.)"""
     number, page, _ = chapter
-    checks = set(re.findall(r"^def (check_\d+)", "\n".join(page.evaluate(SOURCES)), re.MULTILINE))
-    calls = WRONG.get(number, [])
-    assert {call.split("(")[0] for call in calls} == checks
+    calls, asked = WRONG.get(number, []), re.compile(r'check(?:_\d+|\("[\w.]+")')
+    assert {name for call in calls for name in asked.findall(call)} == set(
+        asked.findall("\n".join(page.evaluate(SOURCES)))
+    )
     for call in calls:
         answer = page.evaluate(EXECUTE, f"print({call})")
         assert not answer["error"], f"{call}: {answer['error']}"

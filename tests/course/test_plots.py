@@ -9,7 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
-from elsface_lite.course.plots import faces_html, figure_html, smallest
+from elsface_lite.course.plots import draw_spectra, faces_html, figure_html, smallest
 from elsface_lite.data.sources import portraits
 
 
@@ -71,3 +71,18 @@ def test_a_figure_is_opaque_and_closed():
     ((_, pixels),) = pictures(figure_html(figure, "A line that rises"))
     assert pixels[:, 0, 0].tolist() == [255, 255, 255]
     assert not plt.fignum_exists(figure.number)
+
+
+@pytest.mark.parametrize("side", [32, 33])
+def test_a_wave_lies_at_its_frequency(side):
+    """The middle of its square, not half a frequency step beside it."""
+    import matplotlib.pyplot as plt
+
+    wave = torch.cos(2 * torch.pi * 4 / side * torch.arange(side)).expand(1, 1, side, side)
+    power = torch.fft.fftshift(torch.fft.fft2(wave)[0].abs().square().sum(0))
+    figure = draw_spectra([power], ["a wave of 4 cycles in the image"])
+    left, right, bottom, top = figure.axes[0].images[0].get_extent()
+    row, column = divmod(power.argmax().item(), side)
+    assert abs(left + (column + 0.5) * (right - left) / side) == pytest.approx(4 / side)
+    assert top + (row + 0.5) * (bottom - top) / side == pytest.approx(0)
+    plt.close(figure)

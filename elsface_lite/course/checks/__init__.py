@@ -1,0 +1,8 @@
+"""What is wrong with an answer, in words: one function for each task and exercise, one file a chapter.
+
+They stand here and not in the chapters, so that no answer is in sight before the reader's own.
+"""
+
+from . import chapter00, chapter01, chapter02, chapter03
+
+CHECKS = chapter00.CHECKS | chapter01.CHECKS | chapter02.CHECKS | chapter03.CHECKS
