@@ -198,7 +198,9 @@ def test_nothing_leaves_and_nothing_else_is_needed(page, built, address):
 
 def luminance(colour: str) -> float:
     """Of a CSS colour, by WCAG 2.2."""
-    linear = [((v / 255 + 0.055) / 1.055) ** 2.4 if v > 10 else v / 255 / 12.92 for v in map(int, re.findall(r"\d+", colour))]
+    linear = [
+        ((v / 255 + 0.055) / 1.055) ** 2.4 if v > 10 else v / 255 / 12.92 for v in map(int, re.findall(r"\d+", colour))
+    ]
     return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 
 

@@ -33,6 +33,7 @@ RUNTIMES = {
 # more. It has little to gain, too.
 PASTED_PIXELS = 16_000_000
 LARGEST_FACE = 256
+SMALL_PICTURE = 64  # up to which a picture is taken as a face
 EXAMPLE_SIDE = 32
 
 
@@ -51,14 +52,20 @@ def copy_files(out: Path) -> None:
 def make_example(model: ELSFace, out: Path) -> None:
     """A face that one can try: small, enlarged by bicubic, and restored."""
     lr = resize(read_image(WEB / "example.webp"), EXAMPLE_SIDE, EXAMPLE_SIDE)
-    pictures = {"": lr, "-before": upscale(lr, model.config.scale), "-after": restore(lr, weights=model, lr=True)[0].image}
+    pictures = {
+        "": lr,
+        "-before": upscale(lr, model.config.scale),
+        "-after": restore(lr, weights=model, lr=True)[0].image,
+    }
     for name, picture in pictures.items():
         write_png(picture, out / f"example{name}.png")
 
 
 def settings(model: ELSFace, out: Path) -> dict[str, object]:
     """What the scripts must know of the Python side, so that no number stands in two places."""
-    runtimes = {name: dict(script=f"ort/{script}", binary=f"ort/{binary}") for name, (script, binary) in RUNTIMES.items()}
+    runtimes = {
+        name: dict(script=f"ort/{script}", binary=f"ort/{binary}") for name, (script, binary) in RUNTIMES.items()
+    }
     loaded = [path for folder in ("models", "ort") for path in sorted((out / folder).iterdir())]
     return {
         "scale": model.config.scale,
@@ -74,6 +81,7 @@ def settings(model: ELSFace, out: Path) -> dict[str, object]:
         "smallest": signature(detector.detect).parameters["smallest"].default,
         "pastedPixels": PASTED_PIXELS,
         "largestFace": LARGEST_FACE,
+        "smallPicture": SMALL_PICTURE,
         "runtimes": runtimes,
         "bytes": {path.relative_to(out).as_posix(): path.stat().st_size for path in loaded},
     }

@@ -25,6 +25,7 @@ async function isolate() {
 }
 
 function start() {
+  now.known = new Promise((know) => (now.know = know));
   worker = new Worker(`worker.js${location.search}`, { type: 'module' });
   worker.onmessage = ({ data }) => { if (!data.job || data.job === now.job) hear[data.step](data); };
   worker.onerror = (event) => fail(`The page could not start: ${event.message || 'its worker was not loaded'}`);
@@ -51,11 +52,12 @@ async function take(file) {
   clearInterval(now.clock);
   tell('Opening the picture …', 0);
   try {
-    const photograph = await readPhotograph(file, now.settings?.pastedPixels ?? 16e6);
+    const { pastedPixels, smallPicture } = await now.known;
+    const photograph = await readPhotograph(file, pastedPixels);
     if (job !== now.job) return;
     Object.assign(now, { file, photograph, faces: [], done: 0 });
     show(photograph);
-    send(Math.max(photograph.width, photograph.height) <= 64);
+    send(Math.max(photograph.width, photograph.height) <= smallPicture);
   } catch (error) {
     fail(error.message);
   }
@@ -90,7 +92,7 @@ function send(whole) {
 
 /** What the worker says, step by step. */
 const hear = {
-  settings: ({ settings }) => (now.settings = settings),
+  settings: ({ settings }) => now.know(Object.assign(now, { settings }).settings),
   loading({ loaded, total }) {
     if (now.job) tell(`Loading, ${Math.round(loaded / 1e6)} of ${Math.round(total / 1e6)} MB`, loaded / total);
   },
