@@ -7,7 +7,7 @@ const [before, after] = document.querySelectorAll('#result canvas');
 const [result, status, progress] = ['result', 'status', 'progress'].map(byId);
 const search = new URLSearchParams(location.search);
 /** What is on the page: the settings, the number of the job, its file, photograph and faces. */
-const now = { settings: null, ready: false, job: 0, file: null, photograph: null, faces: [], done: 0 };
+const now = { settings: null, ready: false, job: 0, file: null, photograph: null, faces: [] };
 let worker;
 
 /** Puts the service worker before the page, once: with it there are threads, and the page works without a network. */
@@ -55,7 +55,7 @@ async function take(file) {
     const { pastedPixels, smallPicture } = await now.known;
     const photograph = await readPhotograph(file, pastedPixels);
     if (job !== now.job) return;
-    Object.assign(now, { file, photograph, faces: [], done: 0 });
+    Object.assign(now, { file, photograph, faces: [] });
     show(photograph);
     send(Math.max(photograph.width, photograph.height) <= smallPicture);
   } catch (error) {
@@ -106,14 +106,14 @@ const hear = {
     if (faces.length) draw(photograph);
     count();
   },
-  restored({ number, left, top, photograph, seconds }) {
+  restored({ number, left, top, photograph }) {
     const { width, height, data } = photograph, face = now.faces[number];
     after.getContext('2d').putImageData(new ImageData(data, width, height), left, top);
     face.state = 'done';
     result.toggleAttribute('still', false);
     if (now.faces.filter(({ state }) => state === 'done').length === 1) lookAt(face);
     showFaces();
-    count(seconds);
+    count();
   },
   done: ({ seconds }) => finish(seconds),
   failed: ({ message }) => fail(message),

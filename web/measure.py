@@ -33,7 +33,7 @@ def processor_seconds() -> float:
 def measure(folder: Path) -> None:
     os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:1])
     with served(folder) as address, chromium() as browser, tempfile.TemporaryDirectory() as pictures:
-        page = browser.new_page()
+        page = browser.new_page(reduced_motion="reduce")  # without a graphics card, animations cost seconds
         started = processor_seconds()
         page.goto(f"{address}?runtime=wasm")
         page.locator("body[data-runtime]").wait_for(timeout=600_000)
