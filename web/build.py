@@ -33,6 +33,7 @@ RUNTIMES = {
 # more. It has little to gain, too.
 PASTED_PIXELS = 16_000_000
 LARGEST_FACE = 256
+SMALL_PICTURE = 64  # up to which a picture is taken as a face
 EXAMPLE_SIDE = 32
 
 
@@ -80,6 +81,7 @@ def settings(model: ELSFace, out: Path) -> dict[str, object]:
         "smallest": signature(detector.detect).parameters["smallest"].default,
         "pastedPixels": PASTED_PIXELS,
         "largestFace": LARGEST_FACE,
+        "smallPicture": SMALL_PICTURE,
         "runtimes": runtimes,
         "bytes": {path.relative_to(out).as_posix(): path.stat().st_size for path in loaded},
     }

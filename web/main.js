@@ -7,7 +7,7 @@ const [before, after] = document.querySelectorAll('#result canvas');
 const [result, status, progress] = ['result', 'status', 'progress'].map(byId);
 const search = new URLSearchParams(location.search);
 /** What is on the page: the settings, the number of the job, its file, photograph and faces. */
-const now = { settings: null, ready: false, job: 0, file: null, photograph: null, faces: [], done: 0 };
+const now = { settings: null, ready: false, job: 0, file: null, photograph: null, faces: [] };
 let worker;
 
 /** Puts the service worker before the page, once: with it there are threads, and the page works without a network. */
@@ -25,6 +25,7 @@ async function isolate() {
 }
 
 function start() {
+  now.known = new Promise((know) => (now.know = know));
   worker = new Worker(`worker.js${location.search}`, { type: 'module' });
   worker.onmessage = ({ data }) => { if (!data.job || data.job === now.job) hear[data.step](data); };
   worker.onerror = (event) => fail(`The page could not start: ${event.message || 'its worker was not loaded'}`);
@@ -51,11 +52,12 @@ async function take(file) {
   clearInterval(now.clock);
   tell('Opening the picture …', 0);
   try {
-    const photograph = await readPhotograph(file, now.settings?.pastedPixels ?? 16e6);
+    const { pastedPixels, smallPicture } = await now.known;
+    const photograph = await readPhotograph(file, pastedPixels);
     if (job !== now.job) return;
-    Object.assign(now, { file, photograph, faces: [], done: 0 });
+    Object.assign(now, { file, photograph, faces: [] });
     show(photograph);
-    send(Math.max(photograph.width, photograph.height) <= 64);
+    send(Math.max(photograph.width, photograph.height) <= smallPicture);
   } catch (error) {
     fail(error.message);
   }
@@ -90,7 +92,7 @@ function send(whole) {
 
 /** What the worker says, step by step. */
 const hear = {
-  settings: ({ settings }) => (now.settings = settings),
+  settings: ({ settings }) => now.know(Object.assign(now, { settings }).settings),
   loading({ loaded, total }) {
     if (now.job) tell(`Loading, ${Math.round(loaded / 1e6)} of ${Math.round(total / 1e6)} MB`, loaded / total);
   },
@@ -104,14 +106,14 @@ const hear = {
     if (faces.length) draw(photograph);
     count();
   },
-  restored({ number, left, top, photograph, seconds }) {
+  restored({ number, left, top, photograph }) {
     const { width, height, data } = photograph, face = now.faces[number];
     after.getContext('2d').putImageData(new ImageData(data, width, height), left, top);
     face.state = 'done';
     result.toggleAttribute('still', false);
     if (now.faces.filter(({ state }) => state === 'done').length === 1) lookAt(face);
     showFaces();
-    count(seconds);
+    count();
   },
   done: ({ seconds }) => finish(seconds),
   failed: ({ message }) => fail(message),

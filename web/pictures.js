@@ -153,15 +153,17 @@ function nearest(x, size, step, pixels, weights, start) {
  */
 export function average(image, { left, top, right, bottom }, width, height, out) {
   const columns = cells(left, right, width), rows = cells(top, bottom, height);
+  const [first, last] = [Math.max(0, left), Math.min(image.width, right)], line = new Float64Array(image.width);
   for (let channel = 0, to = 0; channel < 3; channel++) {
-    const plane = channel * image.width * image.height;
     for (const [y0, y1] of rows) {
+      line.fill(0);
+      for (let y = Math.max(0, y0); y < Math.min(y1, image.height); y++) {
+        const start = (channel * image.height + y) * image.width;
+        for (let x = first; x < last; x++) line[x] += image.data[start + x];
+      }
       for (const [x0, x1] of columns) {
         let sum = 0;
-        for (let y = Math.max(0, y0); y < Math.min(y1, image.height); y++) {
-          const line = plane + y * image.width;
-          for (let x = Math.max(0, x0); x < Math.min(x1, image.width); x++) sum += image.data[line + x];
-        }
+        for (let x = Math.max(first, x0); x < Math.min(last, x1); x++) sum += line[x];
         out[to++] = sum / ((y1 - y0) * (x1 - x0));
       }
     }

@@ -26,9 +26,8 @@ export async function start(settings, asked, progress) {
   const ort = await import(`./${build.script}`);
   ort.env.wasm.wasmBinary = files[build.binary];
   ort.env.wasm.numThreads = self.crossOriginIsolated ? Math.min(4, navigator.hardwareConcurrency) : 1;
-  ort.env.logLevel = 'error';
   const open = async (name, provider) => run(ort, await ort.InferenceSession.create(
-    new Uint8Array(files[models[name]]), { executionProviders: [provider] }));
+    new Uint8Array(files[models[name]]), { executionProviders: [provider], logSeverityLevel: 3 }));
   const stages = [];
   for (const name of DETECTOR) stages.push(await open(name, 'wasm'));
   const network = await restorer(open, webgpu, settings.scale);

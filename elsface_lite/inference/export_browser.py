@@ -62,7 +62,8 @@ def _store_in_half(proto: Any) -> None:
         if values.dtype == np.float32 and values.size > 1:
             name = f"{weight.name}_half"
             casts.append(onnx.helper.make_node("Cast", [name], [weight.name], to=onnx.TensorProto.FLOAT))
-            weight.CopyFrom(onnx.numpy_helper.from_array(values.astype(np.float16), name))
+            with np.errstate(over="ignore"):  # to infinity: then the file computes something else, and is not written
+                weight.CopyFrom(onnx.numpy_helper.from_array(values.astype(np.float16), name))
     nodes = casts + list(graph.node)
     for node in nodes:
         node.ClearField("metadata_props")
