@@ -32,6 +32,7 @@ CASES: dict[str, dict[str, Any]] = {
     "data.degradation.resize": dict(height=14, width=18),
     "data.degradation.upscale": dict(scale=4),
     "inference.faces.crop_face": dict(box=Box(20, 12, 16), size=17),
+    "inference.finder.resized": dict(factor=2),
     "course.frequency.band_energy": dict(edges=[0, 0.1, 0.2, 0.5]),
     "course.frequency.band_psnr": dict(edges=[0, 0.1, 0.2, 0.5]),
     "course.frequency.low_pass": dict(cutoff=0.1),

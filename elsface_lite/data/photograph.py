@@ -52,6 +52,10 @@ class Photograph:
         """Height and width."""
         return self.pixels.shape[-2], self.pixels.shape[-1]
 
+    def is_grey(self) -> bool:
+        """Whether no pixel has a colour; a few are asked first."""
+        return all(bool((pixels == pixels[:1]).all()) for pixels in (self.pixels[:, ::16, ::16], self.pixels))
+
     def rgb(self, rows: slice = slice(None), columns: slice = slice(None)) -> Tensor:
         """A part of it as the networks take it: (3, h, w), float32, sRGB in [0, 1], laid on white."""
         part = self._on_white(rows, columns)

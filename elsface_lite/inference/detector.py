@@ -192,7 +192,8 @@ def _windows(image: Tensor, boxes: Tensor, size: int) -> Tensor:
     for left, top, right, bottom in boxes.round().int().tolist():
         part = image[None, :, max(top, 0) : max(bottom, 0), max(left, 0) : max(right, 0)]
         beyond = [max(-left, 0), max(right - width, 0), max(-top, 0), max(bottom - height, 0)]
-        windows.append(F.interpolate(F.pad(part, beyond), (size, size), mode="area"))
+        mode = "area" if right - left >= size else "bilinear"  # of a few pixels, "area" would make blocks
+        windows.append(F.interpolate(F.pad(part, beyond), (size, size), mode=mode))
     return torch.cat(windows)
 
 

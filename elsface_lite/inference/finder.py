@@ -1,4 +1,4 @@
-"""Faces in a whole photograph: large ones in one look at it, shrunk, turned by quarters; small ones in tiles."""
+"""Faces in a whole photograph: large ones in two looks at it, shrunk, turned by quarters; small ones in tiles."""
 
 import math
 from collections.abc import Iterator
@@ -12,12 +12,12 @@ from .box import AROUND, Box, Sighting, fit_box
 from .detector import Detection, detect
 
 SMALLEST = 20.0  # pixels, of the side of a box
-OVERVIEW = 4_000_000  # pixels of the one look at the whole; a smaller photograph is enlarged up to twice for it
+LOOKS = (1_000_000, 4_000_000)  # pixels of the whole in two looks; a smaller photograph is enlarged up to twice
 WINDOW = 20.0  # pixels in it, of the smallest tight box around a face
 TILE = 1024
 # What a face within 65 degrees of upright looks like, from 150 views of faces turned by 15 degrees each: the crop that
 # its landmarks fit, of the tight box; how far their centres are apart, and the worst landmark, in sides of the crop.
-LEANING, SIDES, APART, WORST = math.radians(65), (1.1, 1.75), 0.17, 0.06
+LEANING, SIDES, APART, WORST = math.radians(65), (1.1, 1.75), 0.17, 0.08
 
 
 def smallest_of(photo: Photograph, smallest: float = SMALLEST) -> float:
@@ -40,17 +40,27 @@ def search(photo: Photograph, smallest: float = SMALLEST) -> list[Sighting]:
     """
     factor = _overview_factor(photo)
     overview = photo.shrunk(factor).rgb() if factor < 1 else resized(photo.rgb(), factor)
-    found = [seen for turn in range(4) for seen in _upright_in(overview, turn, WINDOW, math.inf)]
-    found = [Sighting(box.scaled(1 / factor), score) for box, score in found]
+    found: list[tuple[Sighting, int]] = []
+    for pixels in LOOKS if overview[0].numel() > LOOKS[0] else LOOKS[1:]:
+        part = min(1.0, math.sqrt(pixels / overview[0].numel()))
+        look = resized(overview, part) if part < 1 else overview
+        for turn in _turns(found):
+            for box, score in _upright_in(look, turn, WINDOW, math.inf):
+                found.append((Sighting(box.scaled(1 / (part * factor)), score), turn))
+    sightings = [seen for seen, _ in found]
     if smallest < AROUND * WINDOW / factor:
-        turns = (0,) if found else range(4)
-        found += _in_tiles(photo, smallest / AROUND, 1.3 * WINDOW / factor, turns)
-    return sorted(_each_once(found), key=lambda seen: -seen.box.side)
+        sightings += _in_tiles(photo, smallest / AROUND, 1.3 * WINDOW / factor, _turns(found))
+    return sorted(_each_once(sightings), key=lambda seen: -seen.box.side)
+
+
+def _turns(found: list[tuple[Sighting, int]]) -> list[int]:
+    """The quarter turns to search in: upright, and those in which a face was found; all where there is none."""
+    return sorted({0, *(turn for _, turn in found)}) if found else [0, 1, 2, 3]
 
 
 def _overview_factor(photo: Photograph) -> float:
     height, width = photo.size
-    return min(2.0, math.sqrt(OVERVIEW / (height * width)))
+    return min(2.0, math.sqrt(LOOKS[1] / (height * width)))
 
 
 def resized(image: Tensor, factor: float) -> Tensor:
@@ -59,7 +69,7 @@ def resized(image: Tensor, factor: float) -> Tensor:
     return F.interpolate(image[None], size, mode="bicubic", antialias=True)[0].clamp(0, 1)
 
 
-def _in_tiles(photo: Photograph, smallest: float, largest: float, turns: range | tuple[int, ...]) -> Iterator[Sighting]:
+def _in_tiles(photo: Photograph, smallest: float, largest: float, turns: list[int]) -> Iterator[Sighting]:
     """The small faces, at the photograph's own size; tiles overlap by more than the largest of them."""
     height, width = photo.size
     overlap = math.ceil(2 * largest)
@@ -92,9 +102,16 @@ def _checked(found: Detection) -> Iterator[Sighting]:
 
 
 def _each_once(found: list[Sighting]) -> list[Sighting]:
-    """Of those that cover each other by half, the surest: one face is found in several tiles, sizes and turns."""
+    """Of those that cover each other by half, the surest: one face is found in several tiles, sizes and turns.
+
+    A face between two turns is found in both, and which way up it is shows where it leans less.
+    """
+
+    def unsure(seen: Sighting) -> float:
+        return 0.1 * abs(math.remainder(seen.box.angle, math.pi / 2)) - seen.score
+
     kept: list[Sighting] = []
-    for seen in sorted(found, key=lambda seen: -seen.score):
+    for seen in sorted(found, key=unsure):
         if not any(_covered(seen.box, other.box) > 0.5 for other in kept):
             kept.append(seen)
     return kept

@@ -123,10 +123,9 @@ class Work:
         photo: Photograph = task.photo  # type: ignore[assignment]
         scale = self.model.config.scale
         bicubic = [upscale(part, scale) for part in task.parts]
-        restored = [
-            before.lerp(_grey_as(part, sr), self.strength)
-            for part, before, sr in zip(task.parts, bicubic, restored, strict=True)
-        ]
+        if photo.is_grey():
+            restored = [sr.mean(0, keepdim=True).expand(3, -1, -1) for sr in restored]
+        restored = [before.lerp(sr, self.strength) for before, sr in zip(bicubic, restored, strict=True)]
         if self.lr:
             alpha = photo.enlarged(scale).alpha if photo.alpha is not None else None
             return self.deliver(task, [replace(photo.like(sr), alpha=alpha) for sr in restored], restored)
@@ -195,11 +194,6 @@ def _named_photograph(task: Task) -> Photograph:
     except ElsfaceError as error:
         said, name = str(error), task.result.source
         raise ElsfaceError(said if name in said else f"{name}: {said}") from error
-
-
-def _grey_as(lr: Tensor, sr: Tensor) -> Tensor:
-    """Grey, if the LR face is."""
-    return sr.mean(0, keepdim=True).expand(3, -1, -1) if bool((lr == lr[:1]).all()) else sr
 
 
 def on_device(model: nn.Module, device: str | torch.device | None) -> nn.Module:

@@ -145,7 +145,7 @@ def test_a_large_face_is_left_as_it_is_and_that_is_said(
 def test_the_strength_lies_between_bicubic_and_restored(model: ELSFace, photo: Tensor) -> None:
     none, half, all_ = (restore(photo, weights=model, strength=s)[0].faces[0] for s in (0, 0.5, 1))
     assert torch.equal(none.after, none.before) and torch.equal(none.before, all_.before)
-    assert torch.allclose(half.after, (none.after + all_.after) / 2, atol=1e-5)
+    assert torch.allclose(half.after, (none.after + all_.after) / 2, atol=0.02)  # clamped after
     assert (all_.after - all_.before).abs().mean() > 1e-3
 
 
