@@ -46,6 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--faces", metavar="LIST.json", help="take the faces from a list, search for none (see --boxes-out)")
     add("--boxes-out", metavar="LIST.json", help="write where the faces are")
     add("--weights", default="lite-x4", metavar="NAME", help="weights by name, or a .safetensors file (lite-x4)")
+    add("--sharpness", type=float, default=0.0, metavar="S", help="0 is faithful, 1 is sharp (0); see the model card")
     add("--runtime", choices=["torch", "onnx"], default="torch", help="onnx: run NAME.onnx, which `export` has written")
     add("--device", metavar="D", help="cpu, cuda, ... (default: the best there is)")
     add("--resume", action="store_true", help="leave alone what DIR's record says is done, and has not changed since")
@@ -68,6 +69,8 @@ def run(args: argparse.Namespace) -> int:
     options = {name: value for name, value in vars(args).items() if name not in ours}
     options |= {"format": FORMATS.get(args.format), "faces": read_faces(args.faces) if args.faces else None}
     if args.runtime == "onnx":
+        if args.sharpness:
+            raise ElsfaceError("an exported network has its sharpness already: leave --sharpness out.")
         if args.device:
             raise ElsfaceError("--device is for the torch runtime: with --runtime onnx leave it out.")
         # Of LR faces several batches are restored at once, each on one core.

@@ -47,6 +47,7 @@ def restore(
     inputs: Picture | Iterable[Picture],
     *,
     weights: str | os.PathLike[str] | nn.Module = "lite-x4",
+    sharpness: float = 0.0,
     out: str | os.PathLike[str] | None = None,
     lr: bool = False,
     paste: bool = False,
@@ -73,6 +74,7 @@ def restore(
         inputs: paths of files, folders and patterns, and pictures in any form that `as_photograph` takes: one, or any
             number; (b, 3, h, w) is b of them.
         weights: a name or a path for `load_pretrained`, or a network: an ELSFace, or an `export.OnnxModel`.
+        sharpness: of named weights, from 0 (faithful) to 1 (sharp), see `load_pretrained`.
         out: the folder for the results, named after their inputs, with the folders below an input folder; None keeps
             them in memory.
         lr: the pictures are LR faces: nothing is searched, cut out or resized.
@@ -100,7 +102,7 @@ def restore(
             range, or does not go with another.
     """
     _check(lr, paste, size, scale, strength, smallest, format, quality, batch_size, resume and out is None)
-    model = _loaded(weights, device)
+    model = _loaded(weights, sharpness, device)
     output = Output(out, format, quality) if out is not None else None
     work = Work(model, lr, paste, size, scale, strength, faces, smallest, batch_size, output is not None)
     results = Results()
@@ -215,11 +217,13 @@ def _several(inputs: Picture | Iterable[Picture]) -> Iterator[Picture]:
         yield from inputs  # type: ignore[union-attr, misc]
 
 
-def _loaded(weights: str | os.PathLike[str] | nn.Module, device: str | None) -> nn.Module:
+def _loaded(weights: str | os.PathLike[str] | nn.Module, sharpness: float, device: str | None) -> nn.Module:
     if isinstance(weights, nn.Module):
+        if sharpness:
+            raise ElsfaceError("sharpness lies between two files of weights: name them, or load them with it.")
         return on_device(weights, device)
     if str(weights).endswith(".onnx"):
         raise ElsfaceError(
             f"{weights} is an exported network: say --runtime onnx, or give what `load_exported` returns."
         )
-    return on_device(optimize(load_pretrained(weights)), device or str(best_device()))
+    return on_device(optimize(load_pretrained(weights, sharpness)), device or str(best_device()))

@@ -88,7 +88,7 @@ def names(folder: Path) -> list[str]:
 
 
 def as_model(failing: Failing, monkeypatch: pytest.MonkeyPatch) -> Failing:
-    monkeypatch.setattr(module, "load_pretrained", lambda name: failing)
+    monkeypatch.setattr(module, "load_pretrained", lambda name, sharpness: failing)
     monkeypatch.setattr(module, "optimize", lambda network: network)
     return failing
 
@@ -273,6 +273,7 @@ def test_what_cannot_be_done_at_all_is_refused(model: ELSFace, tmp_path: Path) -
         ({"paste": True}, "no photograph"),
         ({"size": 32}, "no photograph"),
         ({"batch_size": 0}, "batch size"),
+        ({"sharpness": 0.5}, "two files of weights"),
         ({"device": "warp-drive"}, "device 'warp-drive'"),
         ({"out": Path(__file__) / "below-a-file"}, "cannot write into"),
     ):
@@ -289,6 +290,18 @@ def test_weights_may_be_a_file(model: ELSFace, tmp_path: Path) -> None:
     lr = torch.rand(3, 32, 32)
     by_file, by_model = (restore(lr, weights=w, lr=True)[0] for w in (tmp_path / "mine.safetensors", model))
     assert torch.equal(by_file.image, by_model.image)
+
+
+def test_sharpness_is_that_of_the_weights(tmp_path: Path) -> None:
+    lr = torch.rand(3, 32, 32)
+    for seed, name in enumerate(("mine", "mine-gan")):
+        torch.manual_seed(seed)
+        network = ELSFace(ELSFaceConfig.lite(**TINY))
+        nn.init.normal_(network.upsample[-1].weight, std=0.1)
+        network.save_pretrained(tmp_path / f"{name}.safetensors")
+    sharp = restore(lr, weights=tmp_path / "mine.safetensors", sharpness=1, lr=True)[0].image
+    assert torch.equal(sharp, restore(lr, weights=tmp_path / "mine-gan.safetensors", lr=True)[0].image)
+    assert not torch.equal(sharp, restore(lr, weights=tmp_path / "mine.safetensors", lr=True)[0].image)
 
 
 def test_no_input_is_ever_overwritten(model: ELSFace, tmp_path: Path) -> None:
