@@ -152,14 +152,14 @@ def all_rows(faces: list[Image.Image]) -> list[dict[str, Any]]:
             turned = [Box(photo.width - box.y, box.x, box.side, math.pi / 2) for box in truth]
             rows += measured("sizes, on its side", photo, turned, by_side(turned))
     angles = list(range(0, 360, 30))
-    photo, truth = photograph(faces, 1.5, [80], 4 * angles)
+    photo, truth = photograph(faces, 4, [80], 4 * angles)
     angle = {f"{a} degrees": [t for t in truth if round(math.degrees(t.angle)) % 360 == a] for a in angles}
     rows += measured("angles", photo, truth, angle)
     for name, light in LIGHTS.items():
-        photo, truth = photograph(faces, 1, [80], 20 * [0])
+        photo, truth = photograph(faces, 3, [80], 20 * [0])
         rows += measured("light", light(photo), truth, {name: truth})
     for name, place in COVERS.items():
-        photo, truth = photograph([covered(face, place) for face in faces], 1, [80], 20 * [0])
+        photo, truth = photograph([covered(face, place) for face in faces], 3, [80], 20 * [0])
         rows += measured("covered", photo, truth, {name: truth})
     for megapixels in (3, 12):
         rows += measured("no face", background(megapixels), [], {})

@@ -56,7 +56,7 @@ def test_the_core_is_small():
     """What `pip install elsface-lite` asks for, and what is left to the extras."""
     core = {Requirement(line).name for line in PROJECT["dependencies"]}
     assert core == {"einops", "lazy-loader", "numpy", "pillow", "safetensors", "torch", "tqdm"}
-    assert PROJECT["optional-dependencies"].keys() == {"train", "metrics", "course", "onnx", "dev"}
+    assert PROJECT["optional-dependencies"].keys() == {"train", "metrics", "course", "heic", "onnx", "dev"}
 
 
 def test_lock_holds_every_requirement_with_hashes():
