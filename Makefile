@@ -7,7 +7,7 @@ PEERS := $(VENV)/.installed_peers
 # In a container the user is often root, which Jupyter wants to be told.
 AS_ROOT := $(if $(filter 0,$(shell id -u)),--allow-root)
 
-.PHONY: lab test test-fast check demo docs notebooks-hostile audit minutes bench ablations bench-peers setup lock format clean
+.PHONY: lab test test-fast check demo docs web notebooks-hostile audit minutes bench ablations bench-peers setup lock format clean
 
 # Reachable from this machine only, with a token, and without JupyterLab's own look for news and updates.
 lab: setup
@@ -41,6 +41,14 @@ demo: setup
 docs: setup
 	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going --fresh-env -c docs . build/docs
 	@echo "open build/docs/index.html"
+
+# The page that restores in the browser, into the site. It needs node and npm, and a network for npm the first time.
+web: setup web/node_modules
+	$(BIN)/python web/build.py build/docs/web
+
+web/node_modules: web/package-lock.json
+	npm ci --prefix web --ignore-scripts --no-audit --no-fund
+	@touch $@
 
 # Every chapter read-only, without home and network, from a path with spaces and umlauts; `make test` does one of them.
 notebooks-hostile: setup

@@ -23,10 +23,10 @@ from inference import gflop, plain
 from timing import write_rows
 from torch import Tensor, nn
 
+from elsface_lite.data.cache import FaceArray
 from elsface_lite.inference.optimize import optimize
 from elsface_lite.network.elsface import ELSFace, ELSFaceConfig
 from elsface_lite.network.weights import load_pretrained, pretrained_names
-from elsface_lite.training.batches import FaceArray
 from elsface_lite.training.config import TrainConfig
 from elsface_lite.training.symmetry import MirrorSymmetry
 from elsface_lite.training.trainer import Trainer

@@ -20,10 +20,10 @@ import torch
 from inference import plain
 from timing import write_table
 
+from elsface_lite.data.cache import FaceArray
 from elsface_lite.data.pairs import load_faces
 from elsface_lite.data.sources import orl_faces
 from elsface_lite.network.elsface import ELSFace, ELSFaceConfig
-from elsface_lite.training.batches import FaceArray
 from elsface_lite.training.config import TrainConfig
 from elsface_lite.training.trainer import Trainer
 

@@ -74,6 +74,14 @@ EXPERIMENTS = {
         ]
     ),
     "symmetry": Experiment([{"train.symmetric": symmetric} for symmetric in (False, True)], seeds=(0, 1)),
+    # Of 27,878 faces, as many steps with each number of them: the fewest are seen ninety times, all of them twice.
+    "faces": Experiment(
+        [
+            {"data.at_most": faces, "train.epochs": epochs, "train.validate_every": 350, "train.symmetric": True}
+            for faces, epochs in ((600, 90), (2500, 22), (5378, 10), (0, 2))
+        ],
+        seeds=(0, 1),
+    ),
     "search": Experiment(
         [
             EARLIER | line  # no shifts: one epoch shows how fast a network learns, and shifts blur that
@@ -161,12 +169,17 @@ def hr_faces(pairs: Dataset[Pair]) -> np.ndarray:
     return torch.stack(faces).round().to(torch.uint8).numpy()
 
 
+def data_of(arguments: argparse.Namespace) -> dict[str, list[str]]:
+    """The table `data` of every run."""
+    return {name: getattr(arguments, name) for name in ("faces", "people", "validation")}
+
+
 def train(folder: Path, changes: Changes, arguments: argparse.Namespace) -> dict[str, Any]:
     """Trains a run, or goes on with it, and measures it."""
     if not (folder / "config.toml").exists():
         fixed = dict(batch_size=8, epochs=arguments.epochs, precision=arguments.precision, symmetric=False)
         fixed |= dict(validate_every=100_000, log_every=100)
-        data = {"faces": arguments.faces, "people": arguments.people}
+        data = data_of(arguments)
         tables: dict[str, dict[str, Any]] = {"train": fixed, "model": {}, "data": data}
         for name, value in changes.items():
             table, field = name.split(".")
@@ -241,7 +254,7 @@ def restorers(name: str, arguments: argparse.Namespace) -> dict[str, Callable[[T
 def write_looks(name: str, arguments: argparse.Namespace, folder: Path) -> None:
     """Writes the portraits and the mean spectra of an experiment at scale 4; see the top of this file."""
     hr = quantize(torch.stack([crop_face(image, find_faces(image)[0]) for image in portraits().values()]))
-    config = RunConfig.from_dict({"data": {"faces": arguments.faces, "people": arguments.people}})
+    config = RunConfig.from_dict({"data": data_of(arguments)})
     held_out = hr_faces(pairs_of(config, arguments.runs / "decoded")[1])
     batches = np.array_split(held_out, -(-len(held_out) // 16))
     pictures, spectra = [], {}
@@ -259,8 +272,11 @@ def write_looks(name: str, arguments: argparse.Namespace, folder: Path) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("experiment", choices=EXPERIMENTS)
-    parser.add_argument("--faces", required=True, help="folder of HR faces")
-    parser.add_argument("--people", required=True, help="table with the columns file,identity")
+    parser.add_argument("--faces", required=True, nargs="+", help="folders of HR faces")
+    parser.add_argument("--people", nargs="+", default=[], help="tables with the columns file,identity")
+    parser.add_argument(
+        "--validation", nargs="+", default=[], help="folders of faces to measure on, for people held out"
+    )
     parser.add_argument("--runs", type=Path, default=Path("runs/experiments"))
     parser.add_argument("--epochs", type=int, default=1)
     parser.add_argument("--precision", default="bf16", help='"no" where the processor does not compute in bfloat16')

@@ -26,8 +26,10 @@ notebooks/*
 
 docs/glossary
 docs/paper_to_code
+docs/photographs
 docs/troubleshooting
 docs/minutes
+docs/web
 benchmarks/README
 docs/gallery
 ```

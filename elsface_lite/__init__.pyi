@@ -2,8 +2,9 @@
 from . import data as data
 from . import metrics as metrics
 from .config import Config as Config
-from .data.cache import CachedFacePairs as CachedFacePairs
+from .data.blind import Blind as Blind
 from .data.cache import DecodedFaces as DecodedFaces
+from .data.cache import FaceArray as FaceArray
 from .data.degradation import Bicubic as Bicubic
 from .data.degradation import Degradation as Degradation
 from .data.degradation import downscale as downscale
@@ -11,12 +12,12 @@ from .data.degradation import generator as generator
 from .data.degradation import quantize as quantize
 from .data.degradation import upscale as upscale
 from .data.folders import PairedFolders as PairedFolders
-from .data.images import find_images as find_images
 from .data.images import image_size as image_size
 from .data.images import read_image as read_image
 from .data.images import write_png as write_png
 from .data.inputs import as_batch as as_batch
 from .data.inputs import as_image as as_image
+from .data.inputs import as_photograph as as_photograph
 from .data.named import degradation_named as degradation_named
 from .data.pairs import HR_SIZE as HR_SIZE
 from .data.pairs import FacePairs as FacePairs
@@ -26,6 +27,9 @@ from .data.pairs import load_faces as load_faces
 from .data.pairs import split_by_person as split_by_person
 from .data.people import people_by_folder as people_by_folder
 from .data.people import people_of as people_of
+from .data.photograph import Photograph as Photograph
+from .data.photograph import read_photograph as read_photograph
+from .data.search import find_images as find_images
 from .data.sources import Faces as Faces
 from .data.sources import celeba as celeba
 from .data.sources import download_celeba as download_celeba
@@ -33,6 +37,9 @@ from .data.sources import faces_in as faces_in
 from .data.sources import orl_faces as orl_faces
 from .data.sources import portraits as portraits
 from .errors import ElsfaceError as ElsfaceError
+from .inference.box import LANDMARKS as LANDMARKS
+from .inference.box import Box as Box
+from .inference.box import Sighting as Sighting
 from .inference.detector import Detection as Detection
 from .inference.detector import detect as detect
 from .inference.device import best_device as best_device
@@ -41,8 +48,6 @@ from .inference.export import OnnxModel as OnnxModel
 from .inference.export import export_int8 as export_int8
 from .inference.export import export_onnx as export_onnx
 from .inference.export import load_exported as load_exported
-from .inference.faces import LANDMARKS as LANDMARKS
-from .inference.faces import Box as Box
 from .inference.faces import crop_face as crop_face
 from .inference.faces import cut_around as cut_around
 from .inference.faces import find_faces as find_faces
@@ -100,8 +105,10 @@ from .network.transformer import shifted_window_mask as shifted_window_mask
 from .network.transformer import to_windows as to_windows
 from .network.transformer import weighted_values as weighted_values
 from .network.weights import load_pretrained as load_pretrained
+from .training.adversarial import AdversarialLoss as AdversarialLoss
+from .training.adversarial import Discriminator as Discriminator
+from .training.adversarial import haar_bands as haar_bands
 from .training.batches import Batches as Batches
-from .training.batches import FaceArray as FaceArray
 from .training.config import TrainConfig as TrainConfig
 from .training.losses import SharpLoss as SharpLoss
 from .training.losses import blur_matrix as blur_matrix
@@ -112,6 +119,8 @@ from .training.optim import Muon as Muon
 from .training.optim import muon_groups as muon_groups
 from .training.optim import orthogonalize as orthogonalize
 from .training.perceptual import LPIPSLoss as LPIPSLoss
+from .training.presets import preset_losses as preset_losses
+from .training.presets import preset_optimizer as preset_optimizer
 from .training.run import Run as Run
 from .training.run_config import RunConfig as RunConfig
 from .training.schedule import batch_indices as batch_indices
@@ -120,7 +129,5 @@ from .training.schedule import shifted as shifted
 from .training.symmetry import MirrorSymmetry as MirrorSymmetry
 from .training.symmetry import Partners as Partners
 from .training.trainer import Trainer as Trainer
-from .training.trainer import preset_losses as preset_losses
-from .training.trainer import preset_optimizer as preset_optimizer
 
 __version__: str

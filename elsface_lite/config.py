@@ -5,6 +5,8 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields
 from typing import Any, ParamSpec, Self, TypeVar, get_args, get_type_hints
 
+from .errors import did_you_mean
+
 Strings = tuple[str, ...]
 Fields = ParamSpec("Fields")
 AnyConfig = TypeVar("AnyConfig")
@@ -62,7 +64,8 @@ class Config:
         known = [field.name for field in fields(cls)]
         unknown = sorted(values.keys() - set(known))
         if unknown:
-            raise ValueError(f"{cls.__name__} has no field {', '.join(unknown)}; it has {', '.join(known)}.")
+            named = ", ".join(name + did_you_mean(name, known) for name in unknown)
+            raise ValueError(f"{cls.__name__} has no field {named}; it has {', '.join(known)}.")
         return cls(**values)
 
     def to_dict(self) -> dict[str, Any]:

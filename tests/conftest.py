@@ -41,7 +41,7 @@ def faces(tmp_path_factory) -> Path:
 
 
 # A file is one piece of work for one process. Those that take longest start first, so that both end together.
-LONGEST = ("test_browser", "test_docs", "test_long_work", "test_under_fire", "test_run", "test_export")
+LONGEST = ("test_browser", "test_docs", "test_long_work", "test_under_fire", "test_run", "test_export", "test_web")
 
 
 def pytest_collection_modifyitems(items):

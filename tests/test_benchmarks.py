@@ -97,3 +97,21 @@ def test_parts_make_the_whole():
     )
     # The bicubic skip, which is no part, counts no multiply-adds.
     assert rows["all"]["gmac"] == pytest.approx(sum(rows[name]["gmac"] for name in parts.PARTS))
+
+
+@pytest.mark.slow
+def test_networks_are_measured_beside_each_other(faces, tmp_path, monkeypatch):
+    """Also where HR has fewer pixels than SR: LR faces of 32 pixels, of HR faces of 64."""
+    perception, table = program("benchmarks/perception.py"), tmp_path / "table.csv"
+    words = ["--networks", "bicubic", "lite-x4", "--metrics", "psnr", "ssim", "--first", "2"]
+    words += ["--degradation", "blind", "--side", "32"]
+    psnr = {}
+    for size in (64, 128):
+        monkeypatch.setattr("sys.argv", ["x", "--faces", str(faces), *words, "--size", str(size), "--csv", str(table)])
+        perception.main()
+        with table.open(encoding="utf-8", newline="") as file:
+            rows = list(csv.DictReader(file))
+        assert [row["network"] for row in rows] == ["bicubic", "bicubic", "lite-x4", "lite-x4"]
+        assert {(row["n"], row["side"], row["degradation"]) for row in rows} == {("2", "32", "blind")}
+        psnr[size] = float(rows[0]["mean"])
+    assert 15 < psnr[128] < psnr[64] < 40, "of a face that is half as wide, each LR pixel holds twice as much"

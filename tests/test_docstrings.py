@@ -32,6 +32,7 @@ CASES: dict[str, dict[str, Any]] = {
     "data.degradation.resize": dict(height=14, width=18),
     "data.degradation.upscale": dict(scale=4),
     "inference.faces.crop_face": dict(box=Box(20, 12, 16), size=17),
+    "inference.finder.resized": dict(factor=2),
     "course.frequency.band_energy": dict(edges=[0, 0.1, 0.2, 0.5]),
     "course.frequency.band_psnr": dict(edges=[0, 0.1, 0.2, 0.5]),
     "course.frequency.low_pass": dict(cutoff=0.1),
@@ -67,7 +68,9 @@ CASES: dict[str, dict[str, Any]] = {
 }
 # Files, several results, tables of tensors, or networks that other tests run.
 LEFT_OUT = {
-    "inference.export.OnnxModel", "inference.faces.cut_around", "data.images.read_image", "data.images.decode_image",
+    "inference.export.OnnxModel", "inference.faces.cut_around", "data.images.read_image",
+    "data.blind.Blind", "data.blind.gaussian", "training.adversarial.AdversarialLoss",
+    "training.adversarial.Discriminator", "data.color.from_srgb", "data.color.to_srgb", "data.decode.deep_grey",
     "data.inputs.as_batch", "data.inputs.as_image",
     "metrics.networks.inception_network", "metrics.image.embed", "metrics.image.identity", "metrics.image.in_chunks",
     "metrics.sets.inception_features", "metrics.image.lpips", "metrics.niqe.niqe",

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from ..data.named import DEGRADATIONS, degradation_named
 from ..data.pairs import HR_SIZE, split_by_person
 from ..data.people import people_of
 from ..data.sources import faces_in
@@ -45,6 +46,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     option("--held-out", type=int, default=60, metavar="N", help="how many people those are (default: 60)")
     option("--size", type=positive, default=HR_SIZE, metavar="N", help=f"side of the HR faces of --faces ({HR_SIZE})")
     option("--enlarge", action="store_true", help="take --faces that are smaller than --size as well")
+    known = ", ".join(DEGRADATIONS)
+    option("--degradation", default="bicubic", metavar="NAME", help=f"how LR faces are made, of {known} (bicubic)")
     option("--scale", type=int, default=4, help="of --weights, and of the LR column of --sheet (default: 4)")
     option("--reference", type=Path, metavar="DIR", help="real faces for fid and kid, in place of HR; not in pairs")
     known = ", ".join(IMAGE_METRICS | SR_METRICS | SET_METRICS)
@@ -68,9 +71,8 @@ def run(arguments: argparse.Namespace) -> int:
     evaluator = Evaluator(metrics, arguments.crop_border)  # what cannot be measured is seen before anything is read
     device = usable_device(arguments.device)
     images, source = _sources(arguments, evaluator, device)
-    if metrics is None and len(images.names) == 1:
-        evaluator.metrics = {name: metric for name, metric in evaluator.metrics.items() if name not in SET_METRICS}
-        evaluator.notes.append("fid and kid were left out: they compare sets, and there is one image.")
+    if metrics is None:
+        _leave_out(evaluator, images)
     if arguments.reference and evaluator.metrics.keys() & SET_METRICS.keys():
         images.notes += measure_reference(arguments.reference, evaluator, device)
     measure_images(images, evaluator, device)
@@ -84,6 +86,18 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.sheet:
         write_sheet(evaluator, images, arguments.scale, arguments.sheet)
     return 0
+
+
+def _leave_out(evaluator: Evaluator, images: Images) -> None:
+    """Takes from the defaults what these images are too few or too small for, with a note."""
+    side = images.side - 2 * evaluator.crop_border
+    small = [name for name, metric in evaluator.metrics.items() if metric.smallest > side]
+    reasons = {f"an image measures {side} pixels only": small}
+    if len(images.names) == 1:
+        reasons["they compare sets, and there is one image"] = list(SET_METRICS)
+    for reason, names in reasons.items():
+        if out := [name for name in names if evaluator.metrics.pop(name, None)]:
+            evaluator.notes.append(f"{' and '.join(out)} {'were' if len(out) > 1 else 'was'} left out: {reason}.")
 
 
 def _metrics(arguments: argparse.Namespace) -> list[str | Metric] | None:
@@ -137,11 +151,12 @@ def _sources(
 def _restored(arguments: argparse.Namespace, source: dict[str, Any], device: torch.device) -> RestoredFaces:
     """What the network makes of the faces, or of those of held-out people; adds to the description."""
     network, faces = load_network(arguments.weights, arguments.scale), faces_in(arguments.faces)
-    source |= {"scale": arguments.scale, "size": arguments.size}
+    degradation = degradation_named(arguments.degradation, arguments.scale)
+    source |= {"scale": arguments.scale, "size": arguments.size, "degradation": arguments.degradation}
     if arguments.people:
         source["held_out"] = arguments.held_out
         people = people_of(faces, arguments.people, arguments.faces)
         _, held_out = split_by_person(people, arguments.held_out, seed=0)
         faces = [faces[i] for i in held_out]
     size, enlarge = arguments.size, arguments.enlarge
-    return RestoredFaces(network, faces, arguments.faces, arguments.scale, size, enlarge, device)
+    return RestoredFaces(network, faces, arguments.faces, arguments.scale, size, enlarge, degradation, device)

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 
 from .. import __version__
-from ..errors import ElsfaceError
+from ..errors import ElsfaceError, did_you_mean
 from .terminal import complain
 
 COMMANDS = {
@@ -18,6 +18,14 @@ COMMANDS = {
     "info": "show what is installed here, for a bug report",
     "demo": "degrade, restore and measure two public-domain portraits",
 }
+
+EXAMPLES = """examples:
+  elsface-lite restore holiday.jpg --paste      find the faces of a photograph, restore them, put them back
+  elsface-lite restore faces/ --lr              LR faces as they are
+  elsface-lite evaluate --sr DIR --hr DIR       PSNR, SSIM, MAE, LPIPS, FID and KID of two folders
+  elsface-lite train --faces DIR --out runs/a   a network of your own
+
+elsface-lite COMMAND --help says what a command takes."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -31,8 +39,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     if isinstance(sys.stdout, io.TextIOWrapper):  # a file's name may hold what the terminal cannot write
         sys.stdout.reconfigure(errors="backslashreplace")
-    words = list(sys.argv[1:] if argv is None else argv)
+    words = list(sys.argv[1:] if argv is None else argv) or ["--help"]
     try:
+        if not words[0].startswith("-") and words[0] not in COMMANDS:
+            meant = did_you_mean(words[0], COMMANDS)
+            raise ElsfaceError(f"there is no command {words[0]!r}{meant}: choose {', '.join(COMMANDS)}.")
         args = _parser(words[:1]).parse_args(words)
         return args.run(args)
     except ElsfaceError as error:
@@ -45,7 +56,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _parser(command: list[str]) -> argparse.ArgumentParser:
     """All commands, but the arguments of this one only: what the others import takes seconds."""
-    parser = argparse.ArgumentParser("elsface-lite", description="Face super-resolution with ELSFace.")
+    parser = argparse.ArgumentParser(
+        "elsface-lite", description="Face super-resolution with ELSFace.", epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )  # fmt: skip
     parser.add_argument("--version", action="version", version=f"elsface-lite {__version__}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     for name, help in COMMANDS.items():

@@ -10,9 +10,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import torch
+from torch.utils.data import DataLoader
 
+from ..data.degradation import upscale
 from ..errors import ElsfaceError
-from ..training.fit import processes
+from ..metrics.evaluator import IMAGE_METRICS
+from ..training.fit import Stopped, processes
 from ..training.run import Run, new_network, take_what_fits, trainer_of
 from ..training.run_config import RunConfig
 from ..training.trainer import Trainer
@@ -87,10 +90,29 @@ def _announce(config: RunConfig, trainer: Trainer) -> None:
         print(f"{anew}: {', '.join(new[:6])}{', ...' if len(new) > 6 else ''}")
 
 
+def _baseline(trainer: Trainer) -> float:
+    """What the config calls best, of bicubic on the validation faces."""
+    metric = IMAGE_METRICS[trainer.config.best]
+    batches = DataLoader(trainer.validation, trainer.config.batch_size)
+    values = [metric.function(upscale(lr, hr.shape[-1] // lr.shape[-1]), hr) for lr, hr in batches]
+    return torch.cat(values).mean().item()
+
+
+def _conclude(run: Run, trainer: Trainer) -> None:
+    """Says what was gained, or that nothing was, and what to do next."""
+    metric, faces, baseline = IMAGE_METRICS[trainer.config.best], trainer.validation, _baseline(trainer)
+    found = f"{metric.name} {abs(trainer.best):.4g} {metric.unit}".strip()
+    print(f"best on the {len(faces)} validation faces: {found} (bicubic {baseline:.4g})")  # type: ignore[arg-type]
+    if trainer.best > (baseline if metric.higher_is_better else -baseline):
+        print(f"next: elsface-lite restore PHOTO --weights {run.folder / 'best.safetensors'}")
+    else:
+        print(f"nothing was gained: bicubic is as good. Does the loss in {run.folder / 'log.csv'} fall? Train longer.")
+
+
 def _say(record: dict[str, float]) -> None:
     """A line for each that goes into the log, where there is no terminal for a progress bar."""
-    said = [f"{name} {record[name]:.4g}" for name in ("loss", "psnr", "images_per_second") if name in record]
-    print(f"step {record['step']:.0f}:", ", ".join(said), flush=True)
+    said = [f"{name} {record[name]:.4g}" for name in ("loss", "psnr", "lpips", "images_per_second") if name in record]
+    print(f"epoch {record['epoch']:.2f}, step {record['step']:.0f}:", ", ".join(said), flush=True)
 
 
 @contextmanager
@@ -105,7 +127,7 @@ def _full_disk_said_once() -> Iterator[None]:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Trains, and prints where the best weights are: 0.
+    """Trains, and prints what was gained: 0; 130 if it was stopped.
 
     Raises:
         ElsfaceError: it cannot be done or go on, with the reason.
@@ -114,10 +136,13 @@ def run(options: argparse.Namespace) -> int:
         with _full_disk_said_once():
             run = _run_of(options)
             trainer = run.train(None if sys.stderr.isatty() else _say)
+    except Stopped as stopped:
+        print(f"elsface-lite: {stopped}; to go on: elsface-lite train --resume {run.folder}", file=sys.stderr)
+        return 130
     except RuntimeError as error:
         if isinstance(error, torch.distributed.DistError) or "gloo" in str(error):  # nobody answers any more
             raise ElsfaceError("another process of this training has ended: what it says is the reason.") from error
         raise
     if processes().is_main_process:
-        print(f"best validation PSNR {trainer.best_psnr:.2f} dB, weights in {run.folder / 'best.safetensors'}")
+        _conclude(run, trainer)
     return 0

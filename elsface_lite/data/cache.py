@@ -14,7 +14,7 @@ from torch import Tensor
 from ..errors import ElsfaceError
 from ..files import PART, unwritable, whole_file
 from ..packages import extra
-from .degradation import Degradation
+from .degradation import Bicubic, Degradation
 from .pairs import HR_SIZE, FacePairs, load_face
 
 UNREADABLE_SHARE = 0.01
@@ -74,41 +74,33 @@ class DecodedFaces:
         return torch.from_numpy(np.array(self.array[range(len(self))[index]]))
 
 
-class CachedFacePairs(FacePairs):
-    """LR and HR faces as in `FacePairs`, whose HR faces are decoded once for all: see `DecodedFaces`.
-
-    `paths` are those of the pictures that could be read.
+class FaceArray(FacePairs):
+    """Pairs of faces that are decoded already, in memory or in a memory map.
 
     Args:
-        paths: picture files, in any size, colour mode and aspect ratio.
-        folder: where the decoded faces are kept, 3 size^2 bytes each; several runs may share it.
-        scale: LR pixels are this many HR pixels wide.
-        size: side of the HR faces in pixels; a multiple of scale.
-        degradation: makes an LR face of an HR one; None for `Bicubic(scale)`.
-        seed: of what is random in the degradation.
-        enlarge: takes pictures that are smaller than size as well.
-
-    Raises:
-        ElsfaceError: see `FacePairs` and `DecodedFaces`.
+        faces: (n, 3, size, size), uint8 RGB, HR: an array, or `DecodedFaces`.
+        indices: which of them; all if None.
+        scale, degradation, seed: see `FacePairs`.
     """
 
     def __init__(
         self,
-        paths: Iterable[str | Path],
-        folder: str | Path,
+        faces: np.ndarray | DecodedFaces,
         scale: int = 4,
-        size: int = HR_SIZE,
+        indices: Sequence[int] | None = None,
         degradation: Degradation | None = None,
         seed: int = 0,
-        enlarge: bool = False,
     ) -> None:
-        super().__init__(paths, scale, size, degradation, seed, enlarge)
-        self.faces = DecodedFaces(self.paths, folder, size, enlarge)
-        self.paths = self.faces.paths
+        self.faces, self.indices = faces, range(len(faces)) if indices is None else indices
+        self.scale, self.size, self.seed = scale, faces[0].shape[-1], seed
+        self.degradation = Bicubic(scale) if degradation is None else degradation
+
+    def __len__(self) -> int:
+        return len(self.indices)
 
     def hr(self, index: int) -> Tensor:
-        """One HR face: (3, size, size), float32 in [0, 1]."""
-        return self.faces[index].float() / 255
+        face = self.faces[self.indices[index]]
+        return (face if isinstance(face, Tensor) else torch.tensor(face)).float() / 255
 
 
 def _key(paths: Sequence[str | Path], size: int, enlarge: bool) -> str:

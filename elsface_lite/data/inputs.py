@@ -10,9 +10,11 @@ from PIL import Image
 from torch import Tensor
 
 from ..errors import ElsfaceError
-from .images import decode_image, read_image
+from .decode import MAX_PIXELS
+from .photograph import Photograph, decode_photograph, read_photograph
 
 Picture: TypeAlias = Tensor | np.ndarray | Image.Image | IO[bytes] | str | os.PathLike[str]
+Pictures: TypeAlias = Picture | Sequence[Picture]
 TAKEN = "a tensor (3, h, w), an array (h, w, 3), a PIL image, an open file or a path"
 
 
@@ -37,13 +39,31 @@ def as_image(picture: Picture) -> Tensor:
     if isinstance(picture, np.ndarray):
         return _from_array(picture)
     if isinstance(picture, str | os.PathLike):
-        return read_image(picture)
+        return read_photograph(picture, MAX_PIXELS).rgb()
     if isinstance(picture, Image.Image) or hasattr(picture, "read"):
-        return decode_image(picture)
+        return decode_photograph(picture, MAX_PIXELS).rgb()
     raise ElsfaceError(f"a picture of type {type(picture).__name__} cannot be taken: give {TAKEN}.")
 
 
-def as_batch(pictures: Picture | Sequence[Picture]) -> Tensor:
+def as_photograph(picture: Picture) -> Photograph:
+    """A picture with what is known of it beside its pixels: its profile, transparency, date and so on.
+
+    Args:
+        picture: as `as_image` takes it; a file may have up to 250 megapixels.
+
+    Raises:
+        ElsfaceError: as in `as_image`.
+    """
+    if isinstance(picture, str | os.PathLike):
+        return read_photograph(picture)
+    if isinstance(picture, np.ndarray) and picture.dtype == np.uint8 and picture.ndim in (2, 3) and picture.size:
+        picture = Image.fromarray(_checked_array(picture))
+    if isinstance(picture, Image.Image) or hasattr(picture, "read"):
+        return decode_photograph(picture)  # type: ignore[arg-type]
+    return Photograph(as_image(picture).detach().cpu())
+
+
+def as_batch(pictures: Pictures) -> Tensor:
     """Pictures of one size as one tensor.
 
     Args:
@@ -73,12 +93,18 @@ def _from_tensor(image: Tensor) -> Tensor:
     return _in_range(image)
 
 
-def _from_array(array: np.ndarray) -> Tensor:
+def _checked_array(array: np.ndarray) -> np.ndarray:
+    """The array, (h, w, 1) as (h, w)."""
     if not (array.ndim == 2 or (array.ndim == 3 and array.shape[2] in (1, 3, 4))):
         advice = "give (h, w, 3), (h, w, 4) or (h, w), or a tensor (3, h, w)"
         raise ElsfaceError(f"an array {array.shape} is no picture: {advice}.")
+    return array[..., 0] if array.shape[2:] == (1,) else array
+
+
+def _from_array(array: np.ndarray) -> Tensor:
+    array = _checked_array(array)
     if array.dtype == np.uint8 and array.size:  # by the way that files go, so that both are equal to the last bit
-        return decode_image(Image.fromarray(array[..., 0] if array.shape[2:] == (1,) else array))
+        return decode_photograph(Image.fromarray(array)).rgb()
     if array.dtype.kind != "f" and array.dtype != np.uint8:
         raise ElsfaceError(f"an array of {array.dtype} is no picture: give uint8, or floats in [0, 1].")
     image = _in_range(torch.from_numpy(np.atleast_3d(array).astype(np.float32)).permute(2, 0, 1))

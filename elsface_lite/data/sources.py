@@ -20,7 +20,8 @@ from torch import Tensor
 from ..errors import ElsfaceError
 from ..files import whole_file
 from ..packages import extra
-from .images import find_images, is_folder, read_image
+from .images import read_image
+from .search import find_images, is_folder
 
 CELEBA_SPLITS = {"train": "0", "valid": "1", "test": "2"}
 # MD5 as torchvision.datasets.CelebA checks them.

@@ -5,19 +5,23 @@ Processing Letters 23, 2016. The weights are those of David Sandberg's facenet i
 which is not imported: only its data files are read.
 """
 
+import math
 from functools import cache
+from itertools import product
 from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ..data.inputs import Picture, as_image
 from ..packages import find_file
 
 THRESHOLDS = (0.6, 0.7, 0.9)  # of the three stages; the last one is stricter than the paper's 0.7
 SHRINK = 0.709  # from one level of the pyramid to the next: half the area
 STRIDE, CELL = 2, 12  # of the first stage, in pixels of its level
 MAX_BOXES = 2000  # that are compared with each other
+BLOCK = 246  # pixels of a level that the first stage slides over at a time, so that its features stay in the cache
 
 
 class Detection(NamedTuple):
@@ -83,17 +87,18 @@ def stages() -> tuple[Stage, Stage, Stage]:
         ours += [key for key in stage.state_dict() if "prelus" in key]
         theirs += [key for key in state if "prelu" in key]
         stage.load_state_dict({new: state[old] for new, old in zip(ours, theirs, strict=True)})
-        stage.eval().requires_grad_(False)
+        stage.to(memory_format=torch.channels_last).eval().requires_grad_(False)  # type: ignore[call-overload]
     return first, second, third
 
 
 @torch.inference_mode()
-def detect(image: Tensor, smallest: float = 20) -> Detection:
-    """Finds the faces in a photograph.
+def detect(image: Picture, smallest: float = 20, largest: float = math.inf) -> Detection:
+    """Finds the faces in a photograph that stand upright, or lean by up to some 50 degrees.
 
     Args:
-        image: (3, h, w), RGB in [0, 1].
-        smallest: side of the smallest face box that is looked for, in pixels, at least 12.
+        image: (3, h, w), RGB in [0, 1], or in any other form that `as_image` takes.
+        smallest: side of the smallest face box that is looked for, in pixels.
+        largest: the same of the largest.
 
     Returns:
         The faces, the surest first.
@@ -101,19 +106,19 @@ def detect(image: Tensor, smallest: float = 20) -> Detection:
     Raises:
         ElsfaceError: see `stages`.
     """
-    image = 2 * image.cpu() - 1
-    boxes = _propose(image, smallest)
+    image = 2 * as_image(image).cpu() - 1
+    boxes = _propose(image, smallest, largest)
     boxes, *_ = _judge(image, boxes, 1, 24)
     boxes, scores, landmarks = _judge(image, boxes, 2, 48)
     return Detection(boxes, landmarks, scores)
 
 
-def _propose(image: Tensor, smallest: float) -> Tensor:
+def _propose(image: Tensor, smallest: float, largest: float) -> Tensor:
     """The first stage on every level of a pyramid: boxes (n, 4)."""
     height, width = image.shape[-2:]
     found = [torch.empty(0, 5)]
     scale = CELL / smallest
-    while scale * min(height, width) >= CELL:
+    while scale * min(height, width) >= CELL and CELL / scale <= largest:
         level = F.interpolate(image[None], (int(height * scale), int(width * scale)), mode="area")
         found.append(_slide(level, scale))
         scale *= SHRINK
@@ -123,14 +128,30 @@ def _propose(image: Tensor, smallest: float) -> Tensor:
 
 def _slide(level: Tensor, scale: float) -> Tensor:
     """Runs the first stage over one level: (n, 5), corrected boxes in the photograph's pixels and their scores."""
-    scores, shifts = stages()[0](level)
+    height, width = level.shape[-2:]
+    reach = CELL - STRIDE  # by which blocks overlap, so that each window is seen once
+    found = [torch.empty(0, 9)]
+    for top, left in product(range(0, height - reach, BLOCK), range(0, width - reach, BLOCK)):
+        block = level[:, :, top : top + BLOCK + reach, left : left + BLOCK + reach]
+        if min(block.shape[-2:]) >= CELL:
+            found.append(_slide_block(block, left, top))
+    seen = torch.cat(found)
+    seen = seen[
+        (seen[:, 1].long() * width + seen[:, 0].long()).argsort()
+    ]  # by rows, whatever the blocks: scores may tie
+    windows, shifts, scores = seen.split([4, 4, 1], dim=1)
+    boxes = windows / scale
+    keep = _suppress(boxes, scores[:, 0], 0.5)
+    return torch.cat([_shift(boxes[keep], shifts[keep]), scores[keep]], 1)
+
+
+def _slide_block(block: Tensor, left: int, top: int) -> Tensor:
+    """The windows of a block that may be a face, in pixels of its level: (n, 9), the box, its correction, its score."""
+    scores, shifts = stages()[0](block.contiguous(memory_format=torch.channels_last))
     scores = scores.softmax(1)[0, 1]
     rows, columns = torch.where(scores > THRESHOLDS[0])
-    corner = torch.stack([columns, rows], 1) * STRIDE
-    boxes = torch.cat([corner, corner + CELL], 1) / scale
-    scores = scores[rows, columns]
-    keep = _suppress(boxes, scores, 0.5)
-    return torch.cat([_shift(boxes, shifts[0, :, rows, columns].T), scores[:, None]], 1)[keep]
+    corner = torch.tensor([left, top]) + torch.stack([columns, rows], 1) * STRIDE
+    return torch.cat([corner, corner + CELL, shifts[0, :, rows, columns].T, scores[rows, columns][:, None]], 1)
 
 
 def _judge(image: Tensor, boxes: Tensor, number: int, size: int) -> tuple[Tensor, Tensor, Tensor]:
@@ -171,7 +192,8 @@ def _windows(image: Tensor, boxes: Tensor, size: int) -> Tensor:
     for left, top, right, bottom in boxes.round().int().tolist():
         part = image[None, :, max(top, 0) : max(bottom, 0), max(left, 0) : max(right, 0)]
         beyond = [max(-left, 0), max(right - width, 0), max(-top, 0), max(bottom - height, 0)]
-        windows.append(F.interpolate(F.pad(part, beyond), (size, size), mode="area"))
+        mode = "area" if right - left >= size else "bilinear"  # of a few pixels, "area" would make blocks
+        windows.append(F.interpolate(F.pad(part, beyond), (size, size), mode=mode))
     return torch.cat(windows)
 
 

@@ -1,49 +1,29 @@
 """Faces in photographs: found, cut out the way that CelebA's crops are, and put back."""
 
-import cmath
 import math
-from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ..data.inputs import Picture, as_image, as_photograph
 from ..data.pairs import HR_SIZE
-from .detector import detect
+from .box import LANDMARKS as LANDMARKS
+from .box import Box as Box
+from .finder import SMALLEST, resized, search
 
-SEARCHED_PIXELS = 4_000_000
 FEATHER = 0.25  # of half a crop: over this margin a pasted face fades out
-# Where MTCNN sees the eyes and the corners of the mouth in CelebA's crops: medians over 1,000 of them, as x + yi.
-LANDMARKS = (47.1 + 48.8j, 80.6 + 48.7j, 48.9 + 83.3j, 79.2 + 83.0j)
 
 
-class Box(NamedTuple):
-    """The square of a photograph that is one CelebA crop, turned with the face.
-
-    Attributes:
-        x, y: its centre, in pixels of the photograph (the first pixel is from 0 to 1).
-        side: its side, in the same pixels; 3.7 times the distance of the eyes.
-        angle: how far the face is turned clockwise, in radians.
-    """
-
-    x: float
-    y: float
-    side: float
-    angle: float = 0.0
-
-    def scaled(self, factor: float) -> "Box":
-        """The same square in a photograph that is `factor` times as large."""
-        return Box(self.x * factor, self.y * factor, self.side * factor, self.angle)
-
-
-def find_faces(image: Tensor) -> list[Box]:
+def find_faces(image: Picture, smallest: float = SMALLEST) -> list[Box]:
     """Finds the faces in a photograph, by MTCNN, whose landmarks tell how each is turned.
 
-    The photograph is brought to at most 4 megapixels for the search, and a small one is enlarged up to twice, so that
-    the time is bounded and faces from some 10 pixels on are found.
+    All quarter turns are searched at 1 megapixel; then, upright and in the turns where a face was found (in all where
+    none was), at 4 megapixels, to which a small photograph is enlarged up to twice, and a larger one again in tiles.
 
     Args:
-        image: (3, h, w), RGB in [0, 1].
+        image: (3, h, w), RGB in [0, 1], or in any other form that `as_photograph` takes.
+        smallest: side of the smallest box that is looked for, in pixels of the photograph; in small ones, smaller.
 
     Returns:
         The largest first; empty if there is none.
@@ -51,44 +31,30 @@ def find_faces(image: Tensor) -> list[Box]:
     Raises:
         ElsfaceError: the detector's weights are not installed; the message has the command.
     """
-    factor = min(2.0, math.sqrt(SEARCHED_PIXELS / image[0].numel()))
-    searched = _resized(image, factor)
-    landmarks = detect(searched).landmarks[:, [0, 1, 3, 4]]  # the nose is left out: it moves when a head turns
-    boxes = [_fit([complex(x, y) for x, y in face]) for face in landmarks.tolist()]
-    return sorted((box.scaled(1 / factor) for box in boxes), key=lambda box: -box.side)
+    return [seen.box for seen in search(as_photograph(image), smallest)]
 
 
-def _resized(image: Tensor, factor: float) -> Tensor:
-    """(3, h, w) -> (3, factor h, factor w), at least one pixel wide and high."""
-    size = [max(1, round(factor * side)) for side in image.shape[-2:]]
-    return F.interpolate(image[None], size, mode="bicubic", antialias=True)[0].clamp(0, 1)
-
-
-def _fit(landmarks: list[complex]) -> Box:
-    """The box whose eyes and mouth lie closest to these: a least-squares similarity, which is linear in x + yi."""
-    center = sum(LANDMARKS) / len(LANDMARKS)
-    seen = sum(landmarks) / len(landmarks)
-    pairs = [(ours - center, theirs - seen) for ours, theirs in zip(LANDMARKS, landmarks, strict=True)]
-    turn = sum(ours.conjugate() * theirs for ours, theirs in pairs) / sum(abs(ours) ** 2 for ours, _ in pairs)
-    middle = seen + turn * (complex(HR_SIZE / 2, HR_SIZE / 2) - center)
-    return Box(middle.real, middle.imag, HR_SIZE * abs(turn), cmath.phase(turn))
-
-
-def crop_face(image: Tensor, box: Box, size: int = HR_SIZE) -> Tensor:
+def crop_face(image: Picture, box: Box, size: int = HR_SIZE) -> Tensor:
     """Cuts a box out of a photograph, upright, without aliasing.
 
     Args:
-        image: (3, h, w), RGB in [0, 1]. Where the box leaves it, its border is repeated.
+        image: (3, h, w), RGB in [0, 1], or in any other form that `as_image` takes. Where the box leaves it, its border
+            is repeated.
         box: from `find_faces`.
         size: side of the result in pixels.
 
     Returns:
         (3, size, size), in [0, 1].
     """
-    left, top, right, bottom = _bounds(box, *image.shape[-2:])
+    return cut_out(as_image(image), box, size)
+
+
+def cut_out(image: Tensor, box: Box, size: int) -> Tensor:
+    """`crop_face` of (c, h, w), of which nothing is asked."""
+    left, top, right, bottom = bounds(box, *image.shape[-2:])
     part = image[:, top:bottom, left:right]
     # Shrink first, with antialiasing: what follows reads only the nearest 4x4 pixels.
-    shrunk = _resized(part, 2 * size / box.side) if box.side > 2 * size else part
+    shrunk = resized(part, 2 * size / box.side) if box.side > 2 * size else part
     sampled = size if box.side <= size else 2 * size
     steps = (torch.arange(sampled, dtype=image.dtype, device=image.device) + 0.5) * (2 / sampled) - 1
     x, y = _to_photograph(steps, steps[:, None], box)
@@ -96,18 +62,19 @@ def crop_face(image: Tensor, box: Box, size: int = HR_SIZE) -> Tensor:
     return F.interpolate(face[None], (size, size), mode="bicubic", antialias=True)[0].clamp(0, 1)
 
 
-def cut_around(image: Tensor, box: Box) -> tuple[Tensor, Box]:
+def cut_around(image: Picture, box: Box) -> tuple[Tensor, Box]:
     """Cuts the neighbourhood of a box out of a photograph, its pixels as they are: not turned, not resized.
 
     Args:
-        image: (3, h, w).
+        image: (3, h, w), RGB in [0, 1], or in any other form that `as_image` takes.
         box: from `find_faces`.
 
     Returns:
-        (3, h', w'), a view of the image: what the box touches of it, and a little more. And the box in it.
+        (3, h', w'), of a float tensor a view: what the box touches of it, and a little more. And the box in it.
     """
-    left, top, right, bottom = _bounds(box, *image.shape[-2:])
-    return image[:, top:bottom, left:right], box._replace(x=box.x - left, y=box.y - top)
+    image = as_image(image)
+    left, top, right, bottom = bounds(box, *image.shape[-2:])
+    return image[:, top:bottom, left:right], box.moved(-left, -top)
 
 
 def _to_photograph(u: Tensor, v: Tensor, box: Box) -> tuple[Tensor, Tensor]:
@@ -128,7 +95,7 @@ def _sample(image: Tensor, x: Tensor, y: Tensor) -> Tensor:
     return F.grid_sample(image[None], grid[None], mode="bicubic", padding_mode="border", align_corners=False)[0]
 
 
-def _bounds(box: Box, height: int, width: int) -> tuple[int, int, int, int]:
+def bounds(box: Box, height: int, width: int) -> tuple[int, int, int, int]:
     """The part of the photograph that a box touches, and a little more: left, top, right, bottom, never empty."""
     half = box.side / 2 * (abs(math.cos(box.angle)) + abs(math.sin(box.angle))) * 1.02 + 4
     left, top = (min(max(int(middle - half), 0), end - 1) for middle, end in ((box.x, width), (box.y, height)))
@@ -136,25 +103,30 @@ def _bounds(box: Box, height: int, width: int) -> tuple[int, int, int, int]:
     return left, top, right, bottom
 
 
-def paste_face(image: Tensor, face: Tensor, box: Box) -> Tensor:
+def paste_face(image: Picture, face: Picture, box: Box) -> Tensor:
     """Puts a face back where it was cut, without a seam, into the photograph itself.
 
     Inside, all detail is the face's. Colour and brightness (what is wider than a sixteenth of the face) stay the
     photograph's, and towards its sides the face fades out. Outside the box nothing changes.
 
     Args:
-        image: (3, h, w), RGB in [0, 1]; changed in place.
-        face: (3, size, size), the face.
+        image: (3, h, w), RGB in [0, 1]: a float tensor is changed in place; or in any other form that `as_image` takes.
+        face: (3, size, size), the face, in any of these forms.
         box: where it goes, in pixels of this image.
 
     Returns:
         The image.
     """
-    there = crop_face(image, box, face.shape[-1])
+    return paste(as_image(image), as_image(face), box)
+
+
+def paste(image: Tensor, face: Tensor, box: Box) -> Tensor:
+    """`paste_face` of (c, h, w) and (c, size, size), of which nothing is asked."""
+    there = cut_out(image, box, face.shape[-1])
     face = face.to(image) + _smooth(there - face.to(image))
     if box.side < face.shape[-1]:
-        face = _resized(face, box.side / face.shape[-1])
-    left, top, right, bottom = _bounds(box, *image.shape[-2:])
+        face = resized(face, box.side / face.shape[-1])
+    left, top, right, bottom = bounds(box, *image.shape[-2:])
     y = torch.arange(top, bottom, dtype=image.dtype, device=image.device)[:, None] + 0.5
     x = torch.arange(left, right, dtype=image.dtype, device=image.device) + 0.5
     u, v = _to_box(x, y, box)

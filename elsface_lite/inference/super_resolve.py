@@ -6,27 +6,32 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from ..data.inputs import Picture, as_image
 from ..network.modules import evaluating
 
 BATCH_PIXELS = 128 * 32 * 32  # LR pixels that go through the network at a time
 
 
 @torch.no_grad()
-def super_resolve(faces: Sequence[Tensor] | Tensor, model: nn.Module, batch_size: int = 16) -> list[Tensor]:
+def super_resolve(faces: Sequence[Picture] | Tensor, model: nn.Module, batch_size: int = 16) -> list[Tensor]:
     """Restores LR faces of any sizes; equal sizes share a batch.
 
     Args:
-        faces: (3, h, w) each, or (b, 3, h, w), RGB in [0, 1]; on any device.
+        faces: (3, h, w) each, or (b, 3, h, w), RGB in [0, 1], on any device; or in other forms that `as_image` takes.
         model: (b, 3, h, w) -> (b, 3, scale h, scale w), on the device where it is to compute. It runs in evaluation
             mode, and gets its own back; several threads may share it.
         batch_size: faces that go through the network at a time; fewer where they are large.
 
     Returns:
         (3, scale h, scale w) each, in [0, 1], on the CPU, in the order of the faces.
+
+    Raises:
+        ElsfaceError: a face is no picture.
     """
+    images = [as_image(face) for face in faces]
     device = next(model.parameters(), torch.empty(0)).device  # an exported network has none, and runs on the CPU
     sizes: dict[torch.Size, list[int]] = defaultdict(list)
-    for index, face in enumerate(faces):
+    for index, face in enumerate(images):
         sizes[face.shape].append(index)
     restored: dict[int, Tensor] = {}
     with evaluating(model):
@@ -34,6 +39,6 @@ def super_resolve(faces: Sequence[Tensor] | Tensor, model: nn.Module, batch_size
             step = max(1, min(batch_size, BATCH_PIXELS // (height * width)))
             for start in range(0, len(indices), step):
                 batch = indices[start : start + step]
-                sr = model(torch.stack([faces[index] for index in batch]).to(device)).clamp(0, 1).cpu()
+                sr = model(torch.stack([images[index] for index in batch]).to(device)).clamp(0, 1).cpu()
                 restored.update(zip(batch, sr, strict=True))
-    return [restored[index] for index in range(len(faces))]
+    return [restored[index] for index in range(len(images))]

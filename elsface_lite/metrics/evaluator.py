@@ -8,7 +8,8 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor
 
-from ..errors import ElsfaceError
+from ..data.inputs import Pictures, as_batch
+from ..errors import ElsfaceError, did_you_mean
 from .image import check_pair, identity, lpips, mae, psnr, ssim, without_border
 from .networks import missing_metrics
 from .niqe import niqe
@@ -29,6 +30,7 @@ class Metric:
         convention: in tables, in words: all that one needs to measure the same.
         takes: "pair" for (b, 3, h, w) SR and HR, both RGB in [0, 1], to (b,); "sr" for SR alone to (b,); "features" for
             (n, 2048) and (m, 2048), what `inception_features` gives of two sets of images, to a scalar.
+        smallest: side of the smallest image that it measures, in pixels.
     """
 
     function: Callable[..., Tensor]
@@ -37,6 +39,7 @@ class Metric:
     unit: str = ""
     convention: str = ""
     takes: Literal["pair", "sr", "features"] = "pair"
+    smallest: int = 1
 
 
 def by_name(*metrics: Metric) -> dict[str, Metric]:
@@ -48,12 +51,12 @@ def by_name(*metrics: Metric) -> dict[str, Metric]:
 IMAGE_METRICS = by_name(
     Metric(psnr, "psnr", True, "dB", "RGB, 8-bit values, per image, then the mean"),
     Metric(partial(psnr, channel="y"), "psnr_y", True, "dB", "Y of BT.601 (16-235), not rounded, per image"),
-    Metric(ssim, "ssim", True, "", "RGB, Gaussian window 11, sigma 1.5, windows inside the image"),
-    Metric(partial(ssim, channel="y"), "ssim_y", True, "", "Y of BT.601, otherwise as ssim"),
+    Metric(ssim, "ssim", True, "", "RGB, Gaussian window 11, sigma 1.5, windows inside the image", smallest=11),
+    Metric(partial(ssim, channel="y"), "ssim_y", True, "", "Y of BT.601, otherwise as ssim", smallest=11),
     Metric(mae, "mae", False, "8-bit levels", "RGB, 8-bit values, per image, then the mean"),
     Metric(partial(mae, channel="y"), "mae_y", False, "8-bit levels", "Y of BT.601, otherwise as mae"),
-    Metric(lpips, "lpips", False, "", "version 0.1, AlexNet, RGB in [-1, 1], at the size of the images"),
-    Metric(partial(lpips, net="vgg"), "lpips_vgg", False, "", "version 0.1, VGG16, otherwise as lpips"),
+    Metric(lpips, "lpips", False, "", "version 0.1, AlexNet, RGB in [-1, 1], at the size of the images", smallest=32),
+    Metric(partial(lpips, net="vgg"), "lpips_vgg", False, "", "version 0.1, VGG16, otherwise as lpips", smallest=32),
     Metric(identity, "identity", False, "", "distance of dlib's embeddings of CelebA-aligned faces; 0.6: same person"),
 )
 # One value an image, from SR alone.
@@ -142,7 +145,8 @@ def chosen_metrics(metrics: Iterable[str | Metric]) -> dict[str, Metric]:
     found: dict[str, Metric] = {}
     for given in metrics:
         if isinstance(given, str) and given not in known:
-            raise ElsfaceError(f"there is no metric {given!r}: choose from {', '.join(known)}.")
+            meant = did_you_mean(given, known)
+            raise ElsfaceError(f"there is no metric {given!r}{meant}: choose from {', '.join(known)}.")
         metric = known[given] if isinstance(given, str) else given
         if found.setdefault(metric.name, metric) != metric:
             raise ElsfaceError(f"two metrics are called {metric.name!r}: give one of them another name.")
@@ -233,30 +237,30 @@ class Evaluator:
         self.batches: list[dict[str, Tensor]] = []
         self.reference: list[Tensor] = []
 
-    def update(self, sr: Tensor, hr: Tensor | None = None) -> None:
+    def update(self, sr: Pictures, hr: Pictures | None = None) -> None:
         """Measures a batch; after an error it is as if the batch had not come.
 
         Args:
-            sr: (b, 3, h, w) RGB in [0, 1]. Batches may differ in size.
+            sr: (b, 3, h, w) RGB in [0, 1], or what else `as_batch` takes. Batches may differ in size.
             hr: the same; None where no metric takes pairs.
 
         Raises:
             ElsfaceError: the pair cannot be measured.
         """
-        sr = without_border(sr, self.crop_border)
-        hr = None if hr is None else without_border(hr, self.crop_border)
+        sr = without_border(as_batch(sr), self.crop_border)
+        hr = None if hr is None else without_border(as_batch(hr), self.crop_border)
         self.batches.append(measure(self.metrics.values(), sr, hr, reference=bool(self.reference)))
 
-    def update_reference(self, images: Tensor) -> None:
+    def update_reference(self, images: Pictures) -> None:
         """Adds real images for FID and KID to compare with, in place of HR. They come first, before any pair.
 
         Args:
-            images: (b, 3, h, w) RGB in [0, 1], in any number and of any size.
+            images: (b, 3, h, w) RGB in [0, 1], in any number and of any size, or what else `as_batch` takes.
 
         Raises:
             ElsfaceError: the images cannot be measured.
         """
-        images = without_border(images, self.crop_border)
+        images = without_border(as_batch(images), self.crop_border)
         self.reference.append(inception_features(check_pair(images, images)[0]))
 
     def values(self) -> dict[str, Tensor]:

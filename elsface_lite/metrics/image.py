@@ -1,6 +1,7 @@
 """Metrics of a pair of images: PSNR, SSIM, MAE, LPIPS and identity, by the conventions of their inventors.
 
-Every function takes SR and HR as (b, 3, h, w) RGB in [0, 1], on any device, and measures what an 8-bit file would hold.
+Every function takes SR and HR as (b, 3, h, w) RGB in [0, 1], on any device, or as whatever else `as_batch` takes, and
+measures what an 8-bit file would hold.
 """
 
 import math
@@ -12,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..data.degradation import quantize
+from ..data.inputs import Pictures, as_batch
 from ..errors import ElsfaceError
 from .networks import full_precision, identity_network, lpips_network
 
@@ -21,40 +23,21 @@ SSIM_C1, SSIM_C2 = 0.01**2, 0.03**2  # for values in [0, 1]
 CHUNK = 4  # images that a network sees at once: Inception takes 10 % longer with 16 on a CPU, and more memory
 
 
-def check_values(name: str, image: Tensor) -> None:
-    """Refuses an image, called `name` in the message, whose values are not floats in [0, 1].
-
-    Raises:
-        ElsfaceError: integers, values that are not finite or outside [0, 1].
-    """
-    if not image.is_floating_point():
-        raise ElsfaceError(f"{name} holds {image.dtype}: convert it to float and divide 8-bit values by 255.")
-    low, high = image.aminmax()
-    if not (low >= 0 and high <= 1):  # true for NaN too
-        raise ElsfaceError(
-            f"{name} has values from {low:.4g} to {high:.4g}, not in [0, 1]: clamp a network's output, "
-            "divide 8-bit values by 255."
-        )
-
-
-def check_pair(sr: Tensor, hr: Tensor) -> tuple[Tensor, Tensor]:
+def check_pair(sr: Pictures, hr: Pictures) -> tuple[Tensor, Tensor]:
     """Refuses what no metric could measure; returns both images with the values of an 8-bit file, float32.
 
     Args:
-        sr, hr: (b, 3, h, w) RGB in [0, 1], of one shape.
+        sr, hr: (b, 3, h, w) RGB in [0, 1], of one shape, or what else `as_batch` takes.
 
     Raises:
-        ElsfaceError: other shapes or devices, no image at all, or see `check_values`.
+        ElsfaceError: other shapes or devices, no image at all, or values outside [0, 1].
     """
+    sr, hr = as_batch(sr), as_batch(hr)
     if sr.device != hr.device:
         raise ElsfaceError(f"SR is on {sr.device} and HR on {hr.device}: move them to one device first.")
     if sr.shape != hr.shape:
         raise ElsfaceError(f"SR is {tuple(sr.shape)} and HR {tuple(hr.shape)}: bring them to one shape first.")
-    if sr.ndim != 4 or sr.shape[1] != 3 or 0 in sr.shape:
-        raise ElsfaceError(f"a batch of RGB images is (b, 3, h, w), not {tuple(sr.shape)}.")
-    check_values("SR", sr)
-    check_values("HR", hr)
-    return quantize(sr.float()), quantize(hr.float())
+    return quantize(sr), quantize(hr)
 
 
 def without_border(images: Tensor, border: int) -> Tensor:
@@ -79,7 +62,7 @@ def luma(image: Tensor) -> Tensor:
     return ((weights * image).sum(1, keepdim=True) + 16) / 255
 
 
-def prepare(sr: Tensor, hr: Tensor, channel: Channel) -> tuple[Tensor, Tensor]:
+def prepare(sr: Pictures, hr: Pictures, channel: Channel) -> tuple[Tensor, Tensor]:
     """The checked pair, as RGB (b, 3, h, w) or as its Y channel (b, 1, h, w).
 
     Raises:
@@ -91,7 +74,7 @@ def prepare(sr: Tensor, hr: Tensor, channel: Channel) -> tuple[Tensor, Tensor]:
     return (luma(sr), luma(hr)) if channel == "y" else (sr, hr)
 
 
-def psnr(sr: Tensor, hr: Tensor, channel: Channel = "rgb") -> Tensor:
+def psnr(sr: Pictures, hr: Pictures, channel: Channel = "rgb") -> Tensor:
     """Peak signal-to-noise ratio of each image: 10 log10(1 / mean squared error).
 
     Args:
@@ -108,7 +91,7 @@ def psnr(sr: Tensor, hr: Tensor, channel: Channel = "rgb") -> Tensor:
     return -10 * (sr - hr).square().mean((1, 2, 3)).log10()
 
 
-def mae(sr: Tensor, hr: Tensor, channel: Channel = "rgb") -> Tensor:
+def mae(sr: Pictures, hr: Pictures, channel: Channel = "rgb") -> Tensor:
     """Mean absolute error of each image, in 8-bit levels.
 
     Args:
@@ -145,7 +128,7 @@ def window_means(x: Tensor) -> Tensor:
     return x
 
 
-def ssim(sr: Tensor, hr: Tensor, channel: Channel = "rgb") -> Tensor:
+def ssim(sr: Pictures, hr: Pictures, channel: Channel = "rgb") -> Tensor:
     """Structural similarity of each image, the mean over the windows inside it (Wang et al. 2004, equation 13).
 
     Not torchmetrics': its map goes on beyond the border, its float32 loses the fifth digit (a variance is a difference
@@ -188,7 +171,7 @@ def in_chunks(network: Callable[..., Tensor], *images: Tensor) -> Tensor:
         return torch.cat([network(*chunk) for chunk in chunks])
 
 
-def lpips(sr: Tensor, hr: Tensor, net: Literal["alex", "vgg"] = "alex") -> Tensor:
+def lpips(sr: Pictures, hr: Pictures, net: Literal["alex", "vgg"] = "alex") -> Tensor:
     """Learned perceptual distance of each image (Zhang et al. 2018), version 0.1.
 
     Args:
@@ -211,7 +194,7 @@ def lpips(sr: Tensor, hr: Tensor, net: Literal["alex", "vgg"] = "alex") -> Tenso
     return in_chunks(lpips_network(net, sr.device), 2 * sr - 1, 2 * hr - 1).flatten()
 
 
-def embed(faces: Tensor) -> Tensor:
+def embed(faces: Pictures) -> Tensor:
     """The identity of faces, as dlib's recognition network sees it.
 
     Args:
@@ -221,8 +204,9 @@ def embed(faces: Tensor) -> Tensor:
         (b, 128).
 
     Raises:
-        ElsfaceError: the faces are not square; the network is not installed.
+        ElsfaceError: the faces are not square; the network is not installed; see also `as_batch`.
     """
+    faces = as_batch(faces)
     size = faces.shape[-1]
     if faces.shape[-2] != size:
         raise ElsfaceError(f"identity takes square, aligned faces, not {faces.shape[-2]}x{size}.")
@@ -234,7 +218,7 @@ def embed(faces: Tensor) -> Tensor:
     return in_chunks(identity_network(faces.device), chips)
 
 
-def identity(sr: Tensor, hr: Tensor) -> Tensor:
+def identity(sr: Pictures, hr: Pictures) -> Tensor:
     """Does the restored face still look like the same person? The distance of two face embeddings.
 
     Args:

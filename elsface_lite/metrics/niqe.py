@@ -18,9 +18,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..data.degradation import quantize
+from ..data.inputs import Pictures, as_batch
 from ..errors import ElsfaceError
 from ..files import whole_file
-from .image import check_values, luma
+from .image import luma
 
 FACES_MODEL = Path(__file__).with_name("niqe_faces.npz")
 PUBLISHED_BLOCK = 96  # pixels: the published file does not say it
@@ -142,23 +143,21 @@ def rounded_luma(image: Tensor) -> Tensor:
     return (255 * luma(quantize(image.cpu().double()))).round()
 
 
-def niqe(sr: Tensor, model: NiqeModel | None = None) -> Tensor:
+def niqe(sr: Pictures, model: NiqeModel | None = None) -> Tensor:
     """Natural image quality of each image: the distance of its patches' statistics from a model's (equation 10).
 
     Args:
-        sr: (b, 3, h, w) RGB in [0, 1].
+        sr: (b, 3, h, w) RGB in [0, 1], or what else `as_batch` takes.
         model: see `read_model`; by default the one fitted on faces, whose values no paper has.
 
     Returns:
         (b,) from 0 up, lower is more natural.
 
     Raises:
-        ElsfaceError: no RGB images in [0, 1], or without two patches of detail: with the published model they have 96
+        ElsfaceError: see `as_batch`; or they are without two patches of detail: with the published model they have 96
             pixels a side, with ours 32.
     """
-    if sr.ndim != 4 or sr.shape[1] != 3 or 0 in sr.shape:
-        raise ElsfaceError(f"a batch of RGB images is (b, 3, h, w), not {tuple(sr.shape)}.")
-    check_values("SR", sr)
+    sr = as_batch(sr)
     model = model or read_model()
     return torch.stack([distance(image[None], model) for image in rounded_luma(sr)]).float().to(sr.device)
 

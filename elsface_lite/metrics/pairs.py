@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from ..data.degradation import upscale
+from ..data.degradation import Degradation, upscale
 from ..data.folders import by_place
 from ..data.images import read_image
 from ..data.pairs import HR_SIZE, KEPT_BYTES, FacePairs
@@ -27,6 +27,7 @@ class Images(Protocol):
 
     names: list[str]
     notes: list[str]
+    side: int  # of the smallest image, in pixels
 
     def load(self, indices: Sequence[int]) -> list[tuple[Tensor, ...]]:
         """The SR and, where there is one, the HR image of each index, (3, h, w) each."""
@@ -48,10 +49,12 @@ class Decoded:
         self.files = list(files)
         self.kept: dict[Path, Tensor] = {}
         self.sizes: dict[Path, str] = {}
+        self.sides: list[int] = []
         room = KEPT_BYTES
         for file in tqdm(self.files, "reading", unit=" files", leave=False, disable=None):
             pixels = (255 * read_image(file)).round().to(torch.uint8)  # a metric sees no more of it
             self.sizes[file] = f"{pixels.shape[-1]}x{pixels.shape[-2]}"
+            self.sides += pixels.shape[-2:]
             room -= pixels.numel()
             if room >= 0:
                 self.kept[file] = pixels
@@ -100,6 +103,7 @@ class FolderPairs:
                 raise ElsfaceError(
                     f"{name}: SR is {sizes[0]} pixels and HR {sizes[1]}; they must be of one size: cut or resize one."
                 )
+        self.side = min(self.images.sides)
 
     def load(self, indices: Sequence[int]) -> list[tuple[Tensor, ...]]:
         return [tuple(self.images[file] for file in self.files[i]) for i in indices]
@@ -117,6 +121,7 @@ class FolderImages:
 
     def __init__(self, sr: str | Path) -> None:
         self.images = Decoded(faces_in(sr))
+        self.side = min(self.images.sides)
         self.names = [file.relative_to(sr).as_posix() for file in self.images.files]
         jpeg = any(file.suffix.lower() in (".jpg", ".jpeg") for file in self.images.files)
         self.notes = [JPEG_NOTE] if jpeg else []
@@ -135,6 +140,7 @@ class RestoredFaces:
         scale: LR pixels are this many HR pixels wide.
         size: side of an HR face in pixels.
         enlarge: takes pictures that are smaller than size as well.
+        degradation: makes the LR faces; None for `Bicubic(scale)`.
         device: where the network computes.
 
     Raises:
@@ -149,9 +155,10 @@ class RestoredFaces:
         scale: int,
         size: int = HR_SIZE,
         enlarge: bool = False,
+        degradation: Degradation | None = None,
         device: torch.device | None = None,
     ) -> None:
-        self.pairs = FacePairs(faces, scale, size, enlarge=enlarge)
+        self.pairs, self.side = FacePairs(faces, scale, size, degradation, enlarge=enlarge), size
         self.names = [face.relative_to(folder).with_suffix("").as_posix() for face in faces]
         self.notes: list[str] = []
         self.device = device or torch.device("cpu")

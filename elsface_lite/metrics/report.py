@@ -26,17 +26,17 @@ NAMED = 10  # identical pairs that a note names
 
 
 def render_table(evaluator: Evaluator) -> str:
-    """The table as text, with the convention of every metric; – stands for what one image does not have."""
-    lines = [f"{'metric':<10}{'mean':>10}{'spread':>9}  {'95 % interval':<20}{'N':>6}  convention"]
+    """The table as text, and below it the convention of every metric; – stands for what one image does not have."""
+    lines = [f"{'metric':<10}{'mean':>10}{'spread':>9}  {'95 % interval':<20}{'N':>6}"]
     for row in evaluator.table():
         metric = evaluator.metrics[row.metric]
         digits = 3 if metric.unit else 4
         spread, interval = "–", "–"
         if row.spread is not None:
             spread, interval = f"{row.spread:.{digits}f}", f"{row.low:.{digits}f} to {row.high:.{digits}f}"
-        text = f"{row.metric:<10}{row.mean:>10.{digits}f}{spread:>9}  {interval:<20}{row.n:>6}  "
-        lines.append(text + ", ".join(filter(None, [metric.unit, metric.convention])))
-    return "\n".join(lines)
+        lines.append(f"{row.metric:<10}{row.mean:>10.{digits}f}{spread:>9}  {interval:<20}{row.n:>6}")
+    conventions = {name: ", ".join(filter(None, [m.unit, m.convention])) for name, m in evaluator.metrics.items()}
+    return "\n".join([*lines, "", *(f"{name}: {text}" for name, text in conventions.items() if text)])
 
 
 def notes_on(evaluator: Evaluator, images: Images) -> list[str]:

@@ -4,6 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ..data.inputs import Pictures
 from ..errors import ElsfaceError
 from ..packages import extra
 from .image import check_pair, in_chunks
@@ -94,7 +95,7 @@ def kernel_distance(sr: Tensor, hr: Tensor) -> Tensor:
     return within - 2 * kernel_sum(sr, hr) / (n * m)
 
 
-def fid(sr: Tensor, hr: Tensor) -> Tensor:
+def fid(sr: Pictures, hr: Pictures) -> Tensor:
     """Frechet Inception distance of two sets of images (Heusel et al. 2017), resized as clean-fid does it.
 
     Its expectation falls with the number of images: report N beside it, and compare only at equal N.
@@ -112,7 +113,7 @@ def fid(sr: Tensor, hr: Tensor) -> Tensor:
     return frechet_distance(inception_features(sr), inception_features(hr))
 
 
-def kid(sr: Tensor, hr: Tensor) -> Tensor:
+def kid(sr: Pictures, hr: Pictures) -> Tensor:
     """Kernel Inception distance of two sets of images (Binkowski et al. 2018): unbiased, see `kernel_distance`.
 
     Args:

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from ..config import Config
-from ..errors import ElsfaceError
+from ..errors import ElsfaceError, did_you_mean
 from ..files import whole_file
 from . import hub
 from .modules import unwrapped
@@ -26,6 +26,10 @@ WEIGHTS = Path(__file__).parent.parent / "weights"
 FORMAT = 2
 KEY = "elsface_lite"  # of the metadata: a card as JSON
 AGAIN = "get it again"
+
+
+class OtherThanConfig(ElsfaceError):
+    """A network is not the one that its config builds."""
 
 
 class Pretrained(nn.Module):
@@ -116,8 +120,9 @@ def find_weights(name: str | os.PathLike[str]) -> Path:
     if re.fullmatch(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", str(name)) and not path.parent.is_dir():
         return hub.download(str(name))
     known = ", ".join(pretrained_names()) or "none is installed"
+    meant = did_you_mean(str(name), pretrained_names())
     raise ElsfaceError(
-        f"there are no weights {str(name)!r}: name one of {known}, a .safetensors file, a folder with one, or a "
+        f"there are no weights {str(name)!r}{meant}: name one of {known}, a .safetensors file, a folder with one, or a "
         "repository of the Hugging Face hub, owner/name."
     )
 
@@ -155,8 +160,8 @@ def save_pretrained(
         The file.
 
     Raises:
-        ElsfaceError: the file cannot be written, or the network is not the one that its config builds, such as one of
-            `optimize`.
+        OtherThanConfig: the network is not the one that its config builds, such as one of `optimize`.
+        ElsfaceError: the file cannot be written.
     """
     model, path = unwrapped(model), Path(path)
     if not isinstance(model, Pretrained):
@@ -186,9 +191,9 @@ def _check_shapes(model: Pretrained, state: dict[str, Tensor]) -> None:
     try:
         wrong = _misfits(_hollow(type(model), model.config), state)
     except (TypeError, ValueError, RuntimeError, AttributeError) as error:
-        raise ElsfaceError(f"a {name} cannot be built from its config alone: {_one_line(error)}.") from error
+        raise OtherThanConfig(f"a {name} cannot be built from its config alone: {_one_line(error)}.") from error
     if wrong:
-        raise ElsfaceError(
+        raise OtherThanConfig(
             f"these weights are not those of {name}(config), see {wrong[0]}: save the network as it was before "
             "`optimize`, or make your changes in the constructor of a subclass."
         )

@@ -1,48 +1,14 @@
 """The batches of a run, each a function of seed and step: a loader may begin anywhere, with any number of workers."""
 
-from collections.abc import Sequence
-
-import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from ..data.cache import DecodedFaces
-from ..data.degradation import Bicubic, Degradation
 from ..data.pairs import FacePairs
 from .config import TrainConfig
 from .schedule import batch_indices, shifted
 
 Pair = tuple[Tensor, Tensor]
-
-
-class FaceArray(FacePairs):
-    """Pairs of faces that are decoded already, in memory or in a memory map.
-
-    Args:
-        faces: (n, 3, size, size), uint8 RGB, HR: an array, or `DecodedFaces`.
-        indices: which of them; all if None.
-        scale, degradation, seed: see `FacePairs`.
-    """
-
-    def __init__(
-        self,
-        faces: np.ndarray | DecodedFaces,
-        scale: int = 4,
-        indices: Sequence[int] | None = None,
-        degradation: Degradation | None = None,
-        seed: int = 0,
-    ) -> None:
-        self.faces, self.indices = faces, range(len(faces)) if indices is None else indices
-        self.scale, self.size, self.seed = scale, faces[0].shape[-1], seed
-        self.degradation = Bicubic(scale) if degradation is None else degradation
-
-    def __len__(self) -> int:
-        return len(self.indices)
-
-    def hr(self, index: int) -> Tensor:
-        face = self.faces[self.indices[index]]
-        return (face if isinstance(face, Tensor) else torch.tensor(face)).float() / 255
 
 
 class Batches(Dataset[Pair]):

@@ -2,16 +2,18 @@
 
 from pathlib import Path
 
+import torch
 from torch.utils.data import Dataset, Subset
 
-from ..data.cache import DecodedFaces
+from ..data.cache import DecodedFaces, FaceArray
+from ..data.degradation import generator
 from ..data.folders import PairedFolders
 from ..data.named import degradation_named
 from ..data.pairs import FacePairs, split_by_person
 from ..data.people import people_of
 from ..data.sources import faces_in
 from ..errors import ElsfaceError
-from .batches import FaceArray, Pair
+from .batches import Pair
 from .fit import processes
 from .run_config import DataConfig, RunConfig
 
@@ -25,7 +27,20 @@ def people_in(folder: str, table: str) -> tuple[list[Path], list[str]]:
 
 
 def split_faces(data: DataConfig) -> tuple[list[Path], list[Path]]:
-    """Training and validation pictures, with `held_out` people in validation: the same ones for every `train.seed`.
+    """Training and validation pictures, at most `at_most` for training: the same ones for every `train.seed`.
+
+    Raises:
+        ElsfaceError: see `_all_faces`.
+    """
+    training, validation = _all_faces(data)
+    if 0 < data.at_most < len(training):  # of two runs, the one with fewer faces has none that the other has not
+        drawn = torch.randperm(len(training), generator=generator(0))[: data.at_most]
+        training = [training[i] for i in sorted(drawn.tolist())]
+    return training, validation
+
+
+def _all_faces(data: DataConfig) -> tuple[list[Path], list[Path]]:
+    """Training and validation pictures, with `held_out` people in validation.
 
     Raises:
         ElsfaceError: no folder is named, it has no picture, or the people cannot be told apart or split.

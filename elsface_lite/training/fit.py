@@ -18,8 +18,7 @@ from ..data.degradation import upscale
 from ..data.images import write_png
 from ..errors import ElsfaceError
 from ..files import remove_parts, unwritable, whole_file
-from ..network.elsface import ELSFace
-from ..network.weights import save_pretrained
+from ..network.pretrained import OtherThanConfig, Pretrained, save_pretrained
 from ..packages import extra
 from .log import Log, Record
 
@@ -100,7 +99,7 @@ def _lead(trainer: "Trainer", folder: Path, report: Report | None, stop_at: int)
             if (good and (due(config.checkpoint_every) or asked)) or trainer.step == stop_at:
                 save_checkpoint(trainer, folder)
             if asked:
-                raise Stopped(f"step {trainer.step}")
+                raise Stopped(f"stopped at step {trainer.step}, whose checkpoint is written")
 
 
 @contextmanager
@@ -128,30 +127,30 @@ def _asked_to_stop() -> Iterator[list[int]]:
 
 def validate(trainer: "Trainer", folder: Path) -> Record:
     """Scores the averaged weights on the validation faces, saves sample pictures, and the best weights so far."""
-    best = trainer.best_psnr
+    best = trainer.best
     scores, sr = trainer.validate()
     save_samples(trainer, sr, folder / "samples" / f"{trainer.step:07d}.png")
-    if scores["psnr"] > best:
-        save_best(trainer, scores["psnr"], folder / "best.safetensors")
+    if trainer.best > best:
+        save_best(trainer, scores, folder / "best.safetensors")
     return scores
 
 
-def save_best(trainer: "Trainer", found: float, file: Path) -> None:
+def save_best(trainer: "Trainer", scores: Record, file: Path) -> None:
     """Writes the averaged weights, and what is known of them.
 
     Args:
         trainer: at the step that they are of.
-        found: their PSNR on the validation faces, in dB.
-        file: the .safetensors file. `load_pretrained` takes that of an ELSFace; another network's has its state dict.
+        scores: what `Trainer.validate` found of them.
+        file: the .safetensors file. `from_pretrained` takes that of a `Pretrained`; of others it has the state dict.
     """
     facts: dict[str, Any] = {
         "steps": trainer.step,
         "batch_size": trainer.config.batch_size,
-        "held_out_psnr": round(found, 4),
+        **{f"held_out_{name}": round(scores[name], 4) for name in ("psnr", trainer.config.best)},
     }
     facts |= {"trained_on": f"{len(trainer.batches.pairs)} pairs"}  # type: ignore[arg-type]
-    if isinstance(trainer.ema, ELSFace):
-        with suppress(ElsfaceError):  # whose parts were exchanged after it was built: no config gives it again
+    if isinstance(trainer.ema, Pretrained):
+        with suppress(OtherThanConfig):  # whose parts were exchanged after it was built: no config gives it again
             save_pretrained(trainer.ema, file, **facts)
             return
     state = {name: value.contiguous() for name, value in trainer.ema.state_dict().items()}

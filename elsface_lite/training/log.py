@@ -34,7 +34,7 @@ class Log:
         own = (f"{name}_own" for name, module in trainer.modules.items() if hasattr(module, "update"))
         self.columns = [
             "step", "epoch", "learning_rate", "loss", *trainer.losses, *own, "gradient_norm", "skipped",
-            "images_per_second", "psnr", "ssim", "seed",
+            "images_per_second", *dict.fromkeys(("psnr", "ssim", trainer.config.best)), "seed",
         ]  # fmt: skip
         self._rewind(trainer.step)
         self.tensorboard = SummaryWriter(folder / "tensorboard", purge_step=trainer.step)

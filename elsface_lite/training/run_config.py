@@ -28,6 +28,7 @@ class DataConfig(Config):
         validation: a folder of HR faces to be measured on; without it, people of `faces` are held out.
         people: tables (file, identity) that say who is on a picture; without any, each picture is a person of its own.
         held_out: how many people are held out.
+        at_most: how many of the other faces are trained on, drawn once for all runs; 0 takes all.
         size: side of the HR faces in pixels.
         degradation: how LR faces are made, by name.
         enlarge: takes pictures that are smaller than size as well.
@@ -41,12 +42,14 @@ class DataConfig(Config):
     validation: Strings = ()
     people: Strings = ()
     held_out: int = 60
+    at_most: int = 0
     size: int = HR_SIZE
     degradation: str = "bicubic"
     enlarge: bool = False
 
     def check(self) -> None:
         self.check_least(1, "held_out", "size")
+        self.check_least(0, "at_most")
         if self.lr and (self.validation or len(self.faces) > 1):
             raise ValueError("data.lr goes with one folder of HR faces, of which people are held out.")
         if len(self.people) > 1 and len(self.people) != len(self.faces):

@@ -17,6 +17,8 @@ def rate_share(config: TrainConfig, step: int, steps_per_epoch: int) -> float:
     """The learning rate of a step (counted from 0), as a share of its highest value: 0 to 1."""
     steps = config.epochs * steps_per_epoch
     warmup = min(1.0, (step + 1) / (config.warmup * steps)) if config.warmup else 1.0
+    if config.schedule == "constant":
+        return warmup
     if config.schedule == "linear":
         return warmup * (1 - step // steps_per_epoch / config.epochs)
     return warmup * (1 + math.cos(math.pi * step / steps)) / 2

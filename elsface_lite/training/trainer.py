@@ -14,13 +14,12 @@ from torch.utils.data import DataLoader, Dataset
 from ..data.degradation import quantize
 from ..errors import ElsfaceError
 from ..inference.optimize import recompute
-from ..metrics.image import psnr, ssim
+from ..metrics.evaluator import IMAGE_METRICS
 from ..packages import extra
 from .batches import Batches, Pair
 from .config import TrainConfig
 from .fit import Report, fit
-from .losses import SharpLoss
-from .optim import Muon, muon_groups
+from .presets import PRECISIONS, preset_losses, preset_optimizer
 from .schedule import rate_share
 from .symmetry import MirrorSymmetry
 
@@ -31,21 +30,6 @@ with extra("train"):
 EXPLODED = 10.0
 MAX_SKIPPED_IN_A_ROW = 10
 ASYMMETRY = 0.01  # weights that are less far from mirror symmetry than this have it
-PRECISIONS = {"no": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
-
-
-def preset_losses(config: TrainConfig) -> dict[str, tuple[float, Callable[[Tensor, Tensor], Tensor]]]:
-    """L1, and the Sharp Loss with the config's weight."""
-    sharp = {"sharp": (config.sharp_weight, SharpLoss())} if config.sharp_weight else {}
-    return {"l1": (1.0, nn.L1Loss()), **sharp}
-
-
-def preset_optimizer(network: nn.Module, config: TrainConfig) -> torch.optim.Optimizer:
-    """The optimizer that the config names, for all parameters of the network."""
-    betas, decay = (0.9, config.beta2), config.weight_decay
-    if config.optimizer == "muon":
-        return Muon(muon_groups(network), config.learning_rate, betas, decay)
-    return torch.optim.Adam(network.parameters(), config.learning_rate, betas, weight_decay=decay)
 
 
 class Trainer:
@@ -93,7 +77,7 @@ class Trainer:
         self.model = self.accelerator.prepare(network.train())
         self._take(losses or preset_losses(config))
         self.step = self.skipped = self.skipped_in_a_row = 0
-        self.loss_average, self.best_psnr, self.stream = math.inf, -math.inf, self._stream()
+        self.loss_average, self.best, self.stream = math.inf, -math.inf, self._stream()
 
     def _check(self, pairs: int) -> None:
         processes, size = self.accelerator.num_processes, self.config.batch_size
@@ -219,20 +203,22 @@ class Trainer:
 
     @torch.no_grad()
     def validate(self) -> tuple[dict[str, float], Tensor]:
-        """Restores the validation faces with the averaged weights.
+        """Restores the validation faces with the averaged weights, and keeps how good the best were: `best`, which is
+        what the config calls so, negative where lower is better.
 
         Returns:
-            Mean `psnr` in dB and mean `ssim`, RGB; and the restored faces, (m, 3, H, W) in [0, 1].
+            The mean `psnr` in dB, `ssim`, and what the config calls best; and the restored faces, (m, 3, H, W).
         """
-        restored, scores = [], []
+        names, restored, scores = dict.fromkeys(("psnr", "ssim", self.config.best)), [], []
         for lr, hr in DataLoader(self.validation, self.config.batch_size):
             lr, hr = lr.to(self.accelerator.device), hr.to(self.accelerator.device)
             sr = quantize(self.ema(lr))
-            scores.append(torch.stack([psnr(sr, hr), ssim(sr, hr)]))
+            scores.append(torch.stack([IMAGE_METRICS[name].function(sr, hr) for name in names]))
             restored.append(sr.cpu())
-        mean_psnr, mean_ssim = torch.cat(scores, 1).mean(1).tolist()
-        self.best_psnr = max(self.best_psnr, mean_psnr)
-        return {"psnr": mean_psnr, "ssim": mean_ssim}, torch.cat(restored)
+        means = dict(zip(names, torch.cat(scores, 1).mean(1).tolist(), strict=True))
+        sign = 1 if IMAGE_METRICS[self.config.best].higher_is_better else -1
+        self.best = max(self.best, sign * means[self.config.best])
+        return means, torch.cat(restored)
 
     def state_dict(self) -> dict[str, Any]:
         """Tensors and plain values from which `load_state_dict` continues bit for bit."""
@@ -241,7 +227,7 @@ class Trainer:
             "skipped": self.skipped,
             "skipped_in_a_row": self.skipped_in_a_row,
             "loss_average": self.loss_average,
-            "best_psnr": self.best_psnr,
+            "best": self.best,
             "model": self.network.state_dict(),
             "ema": self.ema.state_dict(),
             "losses": {name: module.state_dict() for name, module in self.modules.items()},
@@ -251,7 +237,7 @@ class Trainer:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continues from what `state_dict` gave."""
-        for name in ("step", "skipped", "skipped_in_a_row", "loss_average", "best_psnr"):
+        for name in ("step", "skipped", "skipped_in_a_row", "loss_average", "best"):
             setattr(self, name, state[name])
         self.network.load_state_dict(state["model"])
         self.ema.load_state_dict(state["ema"])

@@ -1,5 +1,7 @@
 """The command line as a user types it: what is printed, what is written, and the exit code."""
 
+import io
+import json
 import subprocess
 import sys
 import tomllib
@@ -14,6 +16,7 @@ from png import png_bytes
 import elsface_lite
 from elsface_lite import ELSFace, ELSFaceConfig, downscale, pretrained_names, read_image, save_pretrained, write_png
 from elsface_lite.cli.main import COMMANDS, main
+from elsface_lite.cli.terminal import color
 from elsface_lite.data.sources import portraits
 
 TINY = {"channels": 8, "heads": 2, "hfebs": 1, "hfeb_blocks": 1, "out_channels": 4}
@@ -45,14 +48,23 @@ def run(capsys: pytest.CaptureFixture, *words: str | Path) -> tuple[int, str, li
 
 
 def files(folder: Path) -> list[str]:
-    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*")) if folder.exists() else []
+    """All but the record of `restore`."""
+    found = (path.relative_to(folder).as_posix() for path in folder.rglob("*")) if folder.exists() else ()
+    return sorted(name for name in found if not name.endswith(".jsonl"))
 
 
 def test_restore_a_photograph(capsys: pytest.CaptureFixture, photos: Path, weights: str, tmp_path: Path) -> None:
     out = tmp_path / "out"
     code, text, errors = run(capsys, "restore", photos / "good.png", "--out", out, "--weights", weights)
     assert (code, errors) == (0, [])
-    assert text == f"1 restored, 0 failed: see {out}\n"
+    head, row, searched, last = text.splitlines()
+    assert head.split() == ["picture", "faces", "restored", "seconds"] and row.split()[:3] == [
+        str(photos / "good.png"),
+        "1",
+        "1",
+    ]
+    assert searched == "searched for faces of 14 pixels or more; --smallest changes that"
+    assert last == f"1 restored, 0 failed: see {out}"
     assert 140 < read_image(out / "good.png").shape[-1] < 170  # four times the face
     code, _, _ = run(capsys, "restore", photos, "--paste", "--out", tmp_path / "pasted", "--weights", weights)
     assert code == 0
@@ -65,16 +77,61 @@ def test_restore_lr_faces(capsys: pytest.CaptureFixture, weights: str, tmp_path:
     words = ["restore", tmp_path / "lr", "--lr", "--out", tmp_path / "out", "--weights", weights]
     code, text, _ = run(capsys, *words, "--batch-size", "2", "--device", "cpu")
     assert code == 0
-    assert text.startswith("3 restored, 0 failed")
+    assert text == f"3 restored, 0 failed: see {tmp_path / 'out'}\n"
     assert files(tmp_path / "out") == ["0.png", "1.png", "2.png"]
 
 
-@pytest.mark.slow
-def test_large_faces_are_said_to_lose_detail(capsys: pytest.CaptureFixture, weights: str, tmp_path: Path) -> None:
-    write_png(portraits()["astronaut"], tmp_path / "large.png")
-    words = ["restore", tmp_path / "large.png", "--out", tmp_path / "out", "--weights", weights]
-    assert "note: 1 of 1 faces are larger than 32 pixels" in run(capsys, *words, "--size", "32")[1]
-    assert "note" not in run(capsys, *words)[1]
+def test_what_was_done_is_written_and_shown(
+    capsys: pytest.CaptureFixture, photos: Path, weights: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A table, JSON, lists of faces out and in; and a face that is left alone says why."""
+    (photos / "notes.txt").write_text("no picture", encoding="utf-8")
+    words = ["restore", photos, "--out", tmp_path / "out", "--weights", weights, "--paste", "--size-as-input"]
+    code, text, _ = run(capsys, *words, "--json", tmp_path / "r.json", "--boxes-out", tmp_path / "boxes.json")
+    assert code == 0 and "1 files passed over, which are no pictures: 1 .txt" in text
+    assert read_image(tmp_path / "out" / "good.png").shape == (3, 128, 128)
+    (row,) = json.loads((tmp_path / "r.json").read_text(encoding="utf-8"))
+    assert row["files"] == [str(tmp_path / "out" / "good.png")] and row["faces"][0]["judgement"] == "restored"
+    monkeypatch.setattr("elsface_lite.inference.work.search", None)  # the list is enough
+    monkeypatch.setattr("elsface_lite.inference.judge.LARGEST", 20)
+    code, text, _ = run(capsys, *words, "--faces", tmp_path / "boxes.json", "--resume")
+    assert code == 0 and text.splitlines()[0] == f"0 restored, 0 failed, 1 were there: see {tmp_path / 'out'}"
+    code, text, _ = run(capsys, *words, "--faces", tmp_path / "boxes.json")
+    assert code == 0 and "left alone: with 39 pixels" in text and "0 restored, 0 failed, 1 left as they are" in text
+    assert "searched" not in text
+
+
+def test_quiet_says_nothing_and_a_long_table_is_cut(
+    capsys: pytest.CaptureFixture, weights: str, tmp_path: Path
+) -> None:
+    photo = downscale(portraits()["astronaut"][None], 4)[0]
+    for number in range(3):
+        write_png(photo, tmp_path / "in" / f"{number}.png")
+    words = ["restore", tmp_path / "in" / "*.png", "--out", tmp_path / "out", "--weights", weights]
+    assert run(capsys, *words, "--quiet") == (0, "", [])
+    from elsface_lite.cli import restore
+
+    restore.ROWS, before = 2, restore.ROWS
+    try:
+        cut, whole = run(capsys, *words)[1], run(capsys, *words, "--verbose")[1]
+    finally:
+        restore.ROWS = before
+    assert "and 1 more: --verbose shows all" in cut and cut.count(".png") == 2 and whole.count(".png") == 3
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["--weights", "mine.onnx"], "say --runtime onnx"),
+        (["--device", "privateuseone:0"], "the device 'privateuseone:0' cannot be used here"),
+        (["--faces", "gone.json"], "cannot read gone.json"),
+        (["--scale", "2"], "give paste as well"),
+        (["--quality", "200"], "1 to 100"),
+    ],
+)
+def test_what_cannot_be_is_one_line(capsys: pytest.CaptureFixture, photos: Path, words: list[str], says: str) -> None:
+    code, text, (line,) = run(capsys, "restore", photos, "--out", photos / "out", *words)
+    assert (code, text) == (2, "") and says in line
 
 
 def bad_inputs(folder: Path) -> dict[str, str]:
@@ -85,7 +142,7 @@ def bad_inputs(folder: Path) -> dict[str, str]:
     (folder / "text.png").write_text("This is a text.", encoding="utf-8")
     (folder / "zero.png").touch()
     (folder / "half.jpg").write_bytes(good.read_bytes()[: good.stat().st_size // 2])
-    (folder / "huge.png").write_bytes(png_bytes(10_000, 10_000, 8, 2, b""))
+    (folder / "huge.png").write_bytes(png_bytes(20_000, 20_000, 8, 2, b""))
     (folder / "empty").mkdir()
     Image.new("RGB", (1, 1)).save(folder / "one.png")
     good.rename(folder / "faceless.jpg")
@@ -93,7 +150,7 @@ def bad_inputs(folder: Path) -> dict[str, str]:
         "text.png": "not an image",
         "zero.png": "is empty",
         "half.jpg": "is damaged",
-        "huge.png": "too large (10000x10000",
+        "huge.png": "too large (20000x20000",
         "empty": "holds no image",
         "one.png": "no face found",
         "faceless.jpg": "no face found",
@@ -111,7 +168,7 @@ def test_every_bad_input_is_one_line_and_the_others_are_done(
     words = ["restore", *inputs, photos, "--out", out, "--weights", weights] + ["--paste"] * paste
     code, text, errors = run(capsys, *words)
     assert code == 2
-    assert text == f"1 restored, {len(bad)} failed: see {out}\n"
+    assert text.splitlines()[-1] == f"1 restored, {len(bad)} failed: see {out}"
     assert len(errors) == len(bad)
     for (name, says), line in zip(bad.items(), errors, strict=True):
         assert name in line
@@ -126,7 +183,7 @@ def test_each_bad_input_alone(capsys: pytest.CaptureFixture, weights: str, tmp_p
     says = bad_inputs(tmp_path / "bad")[name]
     words = ["restore", tmp_path / "bad" / name, "--out", tmp_path / "out", "--weights", weights]
     code, text, (line,) = run(capsys, *words)
-    assert (code, text) == (2, "0 restored, 1 failed\n")
+    assert code == 2 and text.splitlines()[-1] == "0 restored, 1 failed"
     assert says in line
     assert files(tmp_path / "out") == []
 
@@ -164,14 +221,14 @@ def test_an_interruption_is_quiet(
     def stop(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("elsface_lite.inference.output.write_png", stop)
+    monkeypatch.setattr("elsface_lite.data.photograph.Photograph.write", stop)
     code, _, (line,) = run(capsys, "restore", photos, "--out", tmp_path / "out", "--weights", weights)
     assert code == 130
     assert "interrupted" in line
     assert files(tmp_path / "out") == []
 
 
-@pytest.mark.parametrize("words", [[], ["restore"], ["restore", "a.png", "--batch-size", "0"], ["polish", "a.png"]])
+@pytest.mark.parametrize("words", [["restore"], ["restore", "a.png", "--batch-size", "0"]])
 def test_a_wrong_command_line_is_explained(capsys: pytest.CaptureFixture, words: list[str]) -> None:
     with pytest.raises(SystemExit) as caught:
         main(words)
@@ -271,3 +328,43 @@ def test_every_public_name_is_there() -> None:
     for name in elsface_lite.__all__:
         assert getattr(elsface_lite, name) is not None
     assert callable(elsface_lite.restore)
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["restor", "a.jpg"], "there is no command 'restor' (did you mean restore?): choose restore, evaluate"),
+        (["fly"], "there is no command 'fly': choose restore"),
+        (["train", "--faces", "x", "--out", "y", "--set", "train.epoch=3"], "no field epoch (did you mean epochs?)"),
+        (["train", "--faces", "x", "--out", "y", "--start", "lite-x5"], "no weights 'lite-x5' (did you mean lite-x"),
+        (["evaluate", "--sr", "x", "--hr", "y", "--metrics", "psnt"], "no metric 'psnt' (did you mean psnr?)"),
+    ],
+)
+def test_a_slip_of_the_pen_is_understood(capsys: pytest.CaptureFixture, words: list[str], says: str) -> None:
+    code, _, (line,) = run(capsys, *words)
+    assert code == 2 and says in line
+
+
+def test_the_bare_command_is_its_help(capsys: pytest.CaptureFixture) -> None:
+    with pytest.raises(SystemExit) as left:
+        main([])
+    text = capsys.readouterr().out
+    assert left.value.code == 0 and "examples:" in text and all(command in text for command in COMMANDS)
+
+
+def test_numbers_are_whole_and_positive(capsys: pytest.CaptureFixture) -> None:
+    for text in ("0", "-1", "abc", "1.5"):
+        with pytest.raises(SystemExit):
+            main(["evaluate", "--size", text])
+        assert f"'{text}' is no whole number from 1 on" in capsys.readouterr().err
+
+
+def test_colours_are_for_terminals_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Screen(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    assert color("error:", "red", Screen()) == "\033[31merror:\033[0m"
+    assert color("error:", "red", io.StringIO()) == "error:"
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert color("error:", "red", Screen()) == "error:"

@@ -19,6 +19,7 @@ import urllib.request
 from pathlib import Path
 
 import pytest
+from browsers import chromium
 from conftest import ROOT
 from ipywidgets import VBox
 from needed import needed
@@ -165,13 +166,8 @@ SHORTER = {
 
 @pytest.fixture(scope="module")
 def browser():
-    with sync_api.sync_playwright() as playwright:
-        found = filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome")))
-        path = next(found, playwright.chromium.executable_path)
-        if not Path(path).exists():
-            pytest.skip("no browser test: apt install chromium, or playwright install chromium")
-        # Without its sandbox Chromium runs as root, too, as in a container.
-        yield playwright.chromium.launch(executable_path=path, args=["--no-sandbox", "--disable-gpu"])
+    with chromium() as browser:
+        yield browser
 
 
 def shorten(notebook: Path, changes: dict[str, str]) -> None:

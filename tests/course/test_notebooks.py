@@ -9,8 +9,8 @@ import pytest
 from chapters import BUILT, NOTEBOOKS, cells, chapters, code_cells, source, tags
 from conftest import ROOT
 
-# What a chapter needs of a later one: the trainer validates by PSNR and SSIM, whose conventions chapter 07 opens.
-NEEDED_EARLY = {"06": {"metrics.image"}}
+# What a chapter needs of a later one: the trainer validates by metrics, whose conventions chapter 07 opens.
+NEEDED_EARLY = {"06": {"metrics.image", "metrics.evaluator"}}
 DEFINITIONS = (ast.FunctionDef, ast.ClassDef, ast.Assign, ast.AnnAssign)
 
 

@@ -14,7 +14,7 @@ from conftest import shared
 from torch.utils.data import DataLoader
 
 from elsface_lite.data import cache
-from elsface_lite.data.cache import CachedFacePairs, DecodedFaces
+from elsface_lite.data.cache import DecodedFaces, FaceArray
 from elsface_lite.data.images import write_png
 from elsface_lite.data.pairs import FacePairs
 from elsface_lite.errors import ElsfaceError
@@ -41,18 +41,18 @@ def files(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.glob("*.faces"))
 
 
-def same(cached: CachedFacePairs, pairs: FacePairs) -> bool:
+def same(cached: FaceArray, pairs: FacePairs) -> bool:
     items = zip(cached, pairs, strict=True)
     return all(torch.equal(a, b) for pair in items for a, b in zip(*pair, strict=True))
 
 
 def test_cached_pairs_are_the_pairs(paths, tmp_path):
-    assert same(CachedFacePairs(paths, tmp_path / "cache", 3, 15), FacePairs(paths, 3, 15))
+    assert same(FaceArray(DecodedFaces(paths, tmp_path / "cache", 15), 3), FacePairs(paths, 3, 15))
 
 
 def test_two_runs_decode_once(paths, tmp_path, decoded):
-    for scale in (4, 2):
-        assert len(CachedFacePairs(paths, tmp_path, scale, 16)) == 5
+    for _ in range(2):
+        assert len(DecodedFaces(paths, tmp_path, 16)) == 5
     assert decoded == paths and len(files(tmp_path)) == 1
     with ThreadPoolExecutor(4) as runs:
         list(runs.map(lambda _: DecodedFaces(paths, tmp_path, 8), range(4)))
@@ -61,7 +61,7 @@ def test_two_runs_decode_once(paths, tmp_path, decoded):
 
 @pytest.mark.slow
 def test_workers_share_the_file(paths, tmp_path, decoded):
-    pairs = CachedFacePairs(paths, tmp_path, 4, 16)
+    pairs = FaceArray(DecodedFaces(paths, tmp_path, 16))
     expected = [lr for lr, _ in pairs]
     assert len(pickle.dumps(pairs)) < 3000, "the open map goes along"
     for options in (dict(num_workers=2), dict(num_workers=1, multiprocessing_context="spawn")):
@@ -100,13 +100,13 @@ def test_few_unreadable_pictures_are_skipped_with_a_line_each(tmp_path, capsys):
         write_png(torch.full((3, 16, 16), number / 255), path)
     bad = tmp_path / "100a.png"
     bad.write_bytes(b"no picture")
-    pairs = CachedFacePairs(sorted([*good, bad]), tmp_path, 4, 16)
-    assert pairs.paths == good and pairs.faces.skipped == [bad]
+    faces = DecodedFaces(sorted([*good, bad]), tmp_path, 16)
+    assert faces.paths == good and faces.skipped == [bad]
     error = capsys.readouterr().err
     assert error.startswith("skipped: ") and "100a.png" in error and error.count("\n") == 1
-    assert [int(face[0, 0, 0]) for face in pairs.faces] == list(range(200))
-    again = CachedFacePairs(sorted([*good, bad]), tmp_path, 4, 16)
-    assert again.paths == good and torch.equal(again[150][1], pairs[150][1])
+    assert [int(face[0, 0, 0]) for face in faces] == list(range(200))
+    again = DecodedFaces(sorted([*good, bad]), tmp_path, 16)
+    assert again.paths == good and torch.equal(again[150], faces[150])
 
 
 def test_many_unreadable_pictures_are_refused(paths, tmp_path):
@@ -118,10 +118,10 @@ def test_many_unreadable_pictures_are_refused(paths, tmp_path):
 
 def test_small_pictures_are_refused_unless_they_may_be_enlarged(paths, tmp_path):
     with pytest.raises(ElsfaceError, match=r"5 of 5 .*0\.png has 18x20 pixels, too few for an HR face of 32x32"):
-        CachedFacePairs(paths, tmp_path, size=32)
-    assert same(CachedFacePairs(paths, tmp_path, size=32, enlarge=True), FacePairs(paths, size=32, enlarge=True))
+        DecodedFaces(paths, tmp_path, 32)
+    assert same(FaceArray(DecodedFaces(paths, tmp_path, 32, enlarge=True)), FacePairs(paths, size=32, enlarge=True))
     with pytest.raises(ElsfaceError, match=r"20 of 20 .*32x32 pixels, too few"):
-        CachedFacePairs(sorted(shared("cases/train/tiny20").iterdir()), tmp_path)
+        DecodedFaces(sorted(shared("cases/train/tiny20").iterdir()), tmp_path)
 
 
 def test_no_paths(tmp_path):

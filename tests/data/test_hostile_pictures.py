@@ -25,7 +25,7 @@ from PIL import Image
 
 from elsface_lite import ELSFace, ELSFaceConfig, ElsfaceError, read_image, restore, write_png
 from elsface_lite.cli.main import main
-from elsface_lite.data import images
+from elsface_lite.data import photograph
 from elsface_lite.data.cache import DecodedFaces
 from elsface_lite.data.pairs import load_face
 from elsface_lite.data.people import people_of
@@ -160,7 +160,7 @@ def test_a_folder_of_broken_pictures_stops_none_of_the_good(model, tmp_path, lr,
     assert all(one_line(result.error.replace("line\nbreak", "")) and not result.files for result in failed)
     assert len(good) == (GOOD if lr else 3) and not any(result.error for result in good)
     written = [path for result in results for path in result.files]
-    assert sorted(written) == sorted(out.iterdir())
+    assert sorted(written) == sorted(path for path in out.rglob("[!.]*") if path.is_file())
     for path in written:
         with Image.open(path) as image:
             image.verify()
@@ -216,11 +216,11 @@ def truncate(path: Path) -> None:
 @pytest.mark.parametrize("change", [Path.unlink, truncate, lambda path: path.write_bytes(b"text" * 500)])
 def test_a_file_that_changes_between_header_and_pixels(tmp_path, monkeypatch, change: Callable[[Path], object]):
     """Every kind once for each change: a picture, since it is open and was buffered, or one clear line."""
-    decode = images._upright
+    decode = photograph.upright
     for name, data in seeds().items():
         path = tmp_path / name
         path.write_bytes(data)
-        monkeypatch.setattr(images, "_upright", lambda image, path=path: (change(path), decode(image))[1])
+        monkeypatch.setattr(photograph, "upright", lambda image, path=path: (change(path), decode(image))[1])
         try:
             assert read_image(path).shape[0] == 3
         except ElsfaceError as error:

@@ -13,7 +13,9 @@ from PIL import Image
 from png import png_bytes
 
 from elsface_lite import ElsfaceError, read_image, write_png
-from elsface_lite.data.images import MAX_PIXELS, SUFFIXES, find_images, image_size
+from elsface_lite.data.decode import MAX_PIXELS
+from elsface_lite.data.images import image_size
+from elsface_lite.data.search import SUFFIXES, find_images
 
 RGB = np.random.default_rng(0).integers(0, 256, (24, 20, 3), dtype=np.uint8)
 SMOOTH = np.stack([*np.meshgrid(np.linspace(0, 255, 40), np.linspace(0, 255, 48)), np.full((48, 40), 90.0)], -1)
@@ -167,7 +169,8 @@ def test_names_with_spaces_and_umlauts(tmp_path: Path) -> None:
     [
         (b"", "is empty"),
         (b"hello, this is text\n" * 9, "is not an image that can be read here"),
-        (b"\x00\x00\x00\x18ftypheic" + bytes(99), "HEIC"),
+        (b"\x00\x00\x00\x18ftypheic" + bytes(99), "is not an image that can be read here"),
+        (b"\x00\x00\x00\x18ftypisom" + bytes(99), "is a film"),
         (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "is not an image that can be read here"),
         (b"\x89PNG\r\n\x1a\n" + bytes(50), "photo.png is"),
         (b"\xff\xd8\xff\xe0", "photo.png is"),
@@ -265,8 +268,8 @@ def test_write_png_leaves_the_old_file_or_the_new_one(
 
 
 def test_write_png_refuses_what_is_no_image(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"one image \(3, h, w\)"):
-        write_png(torch.rand(1, 3, 4, 4), tmp_path / "a.png")
+    with pytest.raises(ElsfaceError, match=r"a batch of 2, not one picture"):
+        write_png(torch.rand(2, 3, 4, 4), tmp_path / "a.png")
     with pytest.raises(ElsfaceError, match="NaN"):
         write_png(torch.full((3, 4, 4), torch.nan), tmp_path / "a.png")
     (tmp_path / "file").write_text("not a folder", encoding="utf-8")
@@ -276,6 +279,12 @@ def test_write_png_refuses_what_is_no_image(tmp_path: Path) -> None:
     with pytest.raises(ElsfaceError, match="cannot write"):
         write_png(torch.rand(3, 4, 4), tmp_path / "folder.png")
     assert sorted(file.name for file in tmp_path.iterdir()) == ["file", "folder.png"]
+
+
+@pytest.mark.parametrize("form", [lambda a: a, Image.fromarray, lambda a: torch.from_numpy(a).permute(2, 0, 1)])
+def test_write_png_takes_a_picture_in_any_form(tmp_path: Path, form: Callable) -> None:
+    write_png(form(RGB), tmp_path / "a.png")
+    assert (pixels(tmp_path / "a.png") == RGB).all()
 
 
 def touch(*paths: Path) -> None:

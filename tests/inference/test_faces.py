@@ -1,5 +1,6 @@
 """Faces in photographs: found where they are, cut out and put back without a trace."""
 
+import cmath
 import math
 
 import pytest
@@ -11,7 +12,7 @@ from torch import Tensor
 
 from elsface_lite import Box, ElsfaceError, crop_face, downscale, find_faces, paste_face, read_image, restore, upscale
 from elsface_lite.data.sources import portraits
-from elsface_lite.inference import faces
+from elsface_lite.inference import faces, finder
 from elsface_lite.inference.detector import Detection, stages
 from elsface_lite.inference.faces import cut_around
 from elsface_lite.packages import WeightsMissing
@@ -52,6 +53,46 @@ def test_a_turned_photograph_turns_the_box(photo: Tensor) -> None:
     assert (crop_face(turned, box) - crop_face(photo, upright)).abs().mean() < 0.08
 
 
+@pytest.mark.parametrize("angle", range(0, 360, 30))
+def test_a_face_at_any_angle_is_found_once(photo: Tensor, angle: int) -> None:
+    """Also on its side, where it was missed, or taken for an upright one of two thirds its size."""
+    (upright,) = find_faces(photo)
+    wide = F.pad(photo[None], [32] * 4, mode="replicate")[0]
+    turned = crop_face(wide, Box(96, 96, 192, -math.radians(angle)), 192)
+    (box,) = find_faces(turned)
+    assert abs(math.remainder(box.angle - upright.angle - math.radians(angle), 2 * math.pi)) < math.radians(12)
+    assert box.side == pytest.approx(upright.side, rel=0.15)
+    expected = complex(96, 96) + complex(upright.x - 64, upright.y - 64) * cmath.rect(1, math.radians(angle))
+    assert abs(complex(box.x, box.y) - expected) < 3
+
+
+def test_small_faces_of_a_large_photograph_are_found(photo: Tensor, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A large one, in little: two looks at the whole see none of them, and they lie across the sides of tiles."""
+    monkeypatch.setattr(finder, "LOOKS", (50_000, 100_000))
+    monkeypatch.setattr(finder, "TILE", 256)
+    whole = torch.full((3, 700, 900), 0.5)
+    for number, side in enumerate((22, 26, 32)):
+        small = F.interpolate(photo[None], scale_factor=side / 39, mode="bicubic", antialias=True)[0].clamp(0, 1)
+        left, top = 256 * (number + 1) - small.shape[2] // 2, 256 * (number % 2 + 1) - small.shape[1] // 2
+        whole[:, top : top + small.shape[1], left : left + small.shape[2]] = small
+    for image in (whole, whole.rot90(1, (1, 2))):
+        assert [box.side for box in find_faces(image)] == pytest.approx([32, 26, 22], rel=0.2)
+
+
+def test_landmarks_that_disagree_with_the_box_are_no_face() -> None:
+    landmarks = torch.tensor([[[47.0, 49], [81, 49], [64, 66], [49, 83], [79, 83]]])
+    good = Detection(torch.tensor([[18.0, 18, 110, 110]]), landmarks, torch.ones(1))
+    assert len(list(finder._checked(good))) == 1
+    for boxes, points in (
+        (good.boxes * 2, landmarks),
+        (good.boxes + 40, landmarks),
+        (good.boxes, landmarks.flip(2)),
+        (good.boxes, landmarks + torch.tensor([[[30.0, 0], [0, 0], [0, 0], [0, 0], [0, 0]]])),
+        (good.boxes, landmarks * 0),
+    ):
+        assert not list(finder._checked(Detection(boxes, points, torch.ones(1))))
+
+
 def test_faces_come_largest_first_and_in_the_pixels_of_the_photograph(photo: Tensor) -> None:
     small = F.pad(downscale(photo[None], 2), [30, 34, 64, 0], mode="replicate")[0]
     boxes = find_faces(torch.cat([small, photo], 2))
@@ -70,12 +111,14 @@ def test_no_face_is_no_box(size: tuple[int, int]) -> None:
 def test_the_search_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     searched = []
     nothing = Detection(torch.empty(0, 4), torch.empty(0, 5, 2), torch.empty(0))
-    monkeypatch.setattr(faces, "detect", lambda image: searched.append(image.shape) or nothing)
-    for size in [(1800, 2400), (1, 5_000_000), (40, 50)]:
+    monkeypatch.setattr(finder, "detect", lambda image, *sizes: searched.append(image.shape) or nothing)
+    for size, tiles in (((1800, 2400), 2 * 3), ((1, 5_000_000), 4883), ((40, 50), 0)):
+        searched.clear()
         find_faces(torch.zeros(3, *size))
-    assert all(height * width <= 1.5 * faces.SEARCHED_PIXELS for _, height, width in searched)
-    assert searched[0][1] / searched[0][2] == pytest.approx(3 / 4, rel=0.01)
-    assert searched[2] == (3, 80, 100)
+        assert len(searched) == 4 * (tiles + (1 if size == (40, 50) else 2))
+        assert all(height * width <= 1.5 * finder.LOOKS[1] for _, height, width in searched)
+        assert searched[0][1] / searched[0][2] == pytest.approx(size[0] / size[1], rel=0.01) or size[0] == 1
+    assert searched[0] == (3, 80, 100) and searched[1] == (3, 100, 80)
 
 
 def test_without_the_detector_the_command_is_said(photo: Tensor, monkeypatch: pytest.MonkeyPatch) -> None:

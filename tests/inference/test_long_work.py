@@ -17,9 +17,8 @@ from forked import Program, parts
 from stress import times
 from tiny import TINY
 
-from elsface_lite import ELSFace, ELSFaceConfig, load_pretrained, restore, save_pretrained, write_png
+from elsface_lite import ELSFace, ELSFaceConfig, Photograph, load_pretrained, restore, save_pretrained, write_png
 from elsface_lite.errors import ElsfaceError
-from elsface_lite.inference import output
 from elsface_lite.training.run import Run
 from elsface_lite.training.run_config import RunConfig
 
@@ -53,7 +52,7 @@ def many(folder: Path, count: int) -> Path:
 
 
 def done(out: Path) -> int:
-    return len(list(out.iterdir())) if out.is_dir() else 0
+    return len(list(out.glob("[!.]*"))) if out.is_dir() else 0
 
 
 def restoring(folder: Path, weights: str, *words: str, errors: Path) -> Program:
@@ -80,8 +79,12 @@ def test_thousands_of_faces_in_flat_memory(tmp_path, weights):
 
 
 def test_what_was_interrupted_goes_on_with_what_is_missing(tmp_path, weights):
-    """By Ctrl-C and by SIGKILL, at five random moments; what was there is not written again."""
+    """By Ctrl-C and by SIGKILL, at five random moments; what was there is not written again.
+
+    But for what was written when it was stopped, and had not come into the record yet: at most one each time.
+    """
     folder, out, chance, times = many(tmp_path / "in", 3000), tmp_path / "out", random.Random(0), {}
+    twice = 0
     for number in range(5):
         program = restoring(folder, weights, "--resume", errors=tmp_path / "errors")
         more = len(times) + chance.randrange(1, 400)
@@ -89,31 +92,41 @@ def test_what_was_interrupted_goes_on_with_what_is_missing(tmp_path, weights):
         program.send(signal.SIGKILL if number % 2 else signal.SIGINT)
         assert program.end() == (-signal.SIGKILL if number % 2 else 130)
         found = {path.name: path.stat().st_mtime_ns for path in out.glob("[0-9]*.png")}
-        assert times.items() <= found.items(), "something was done twice"
-        times = found
+        again = sum(found.get(name) != time for name, time in times.items())
+        assert again <= 1 and times.keys() <= found.keys(), "something was done twice, or is gone"
+        times, twice = found, twice + again
     assert restoring(folder, weights, "--resume", errors=tmp_path / "errors").end() == 0
     found = {path.name: path.stat().st_mtime_ns for path in out.glob("[0-9]*.png")}
-    assert times.items() <= found.items() and len(found) == 3000
+    again = sum(found.get(name) != time for name, time in times.items())
+    assert again <= 1 and len(found) == 3000
     printed = (tmp_path / "errors.out").read_text(encoding="utf-8")
-    assert f"{3000 - len(times)} restored, 0 failed, {len(times)} were there" in printed
-    print(f"5 interruptions, {len(times)} of 3000 faces kept, 0 done twice, 0 missing")
+    kept = len(times) - again
+    assert f"{3000 - kept} restored, 0 failed, {kept} were there" in printed
+    print(f"5 interruptions, {kept} of 3000 faces kept, {twice + again} done twice, 0 missing")
 
 
 def test_a_photograph_of_many_faces_counts_as_done_only_when_all_are(tmp_path, monkeypatch):
-    """Its first picture, which is what a second call looks for, is written last."""
+    """The second of its pictures cannot be written: there is no line in the record, and the next call does both."""
     from elsface_lite.data.sources import portraits
 
     photo = portraits()["astronaut"][:, ::4, ::4]
     write_png(torch.cat([photo, photo.flip(2)], 2), tmp_path / "in" / "group.png")
-    model, out, module = load_pretrained("lite-x4"), tmp_path / "out", output
-    order = []
-    monkeypatch.setattr(module, "write_png", lambda image, path: (order.append(path.name), write_png(image, path)))
+    model, out, write = load_pretrained("lite-x4"), tmp_path / "out", Photograph.write
+
+    def fail(photo, path, *options):
+        if "face2" in path.name:
+            raise ElsfaceError("no room")
+        write(photo, path, *options)
+
+    monkeypatch.setattr(Photograph, "write", fail)
     (first,) = restore(tmp_path / "in", weights=model, out=out, resume=True)
-    assert order == ["group-face2.png", "group.png"] and first.files == [out / "group.png", out / "group-face2.png"]
-    (again,) = restore(tmp_path / "in", weights=model, out=out, resume=True)
-    assert again.kept and again.files == [out / "group.png"] and len(order) == 2
-    (redone,) = restore(tmp_path / "in", weights=model, out=out)
-    assert not redone.kept and len(order) == 4
+    assert first.error == "no room" and first.files == [] and done(out) == 1
+    monkeypatch.setattr(Photograph, "write", write)
+    files = [out / "group.png", out / "group-face2.png"]
+    (second,) = restore(tmp_path / "in", weights=model, out=out, resume=True)
+    assert not second.kept and second.files == files
+    (third,) = restore(tmp_path / "in", weights=model, out=out, resume=True)
+    assert third.kept and third.files == files
     with pytest.raises(ElsfaceError, match="name it by out"):
         restore(tmp_path / "in", weights=model, resume=True)
 
@@ -149,7 +162,9 @@ def test_ctrl_c_is_clean(command, faces, weights, tmp_path):
         assert code in (130, 0), program.said()
         interrupted += code == 130
         if code:
-            assert program.said() == ["elsface-lite: interrupted; what was finished is kept."]
+            (line,) = program.said()
+            goes_on = command == "train" and line.endswith(f"to go on: elsface-lite train --resume {tmp_path / 'run'}")
+            assert goes_on or line == "elsface-lite: interrupted; what was finished is kept."
         assert parts(tmp_path) == []
         errors.unlink()
     done_before = INTERRUPTIONS - interrupted

@@ -12,10 +12,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from elsface_lite import (
-    Box,
     ELSFace,
     ELSFaceConfig,
     ElsfaceError,
+    Photograph,
+    as_photograph,
     crop_face,
     downscale,
     find_faces,
@@ -27,8 +28,10 @@ from elsface_lite import (
     write_png,
 )
 from elsface_lite.data.sources import portraits
+from elsface_lite.inference import judge, work
 from elsface_lite.inference import restore as module
 from elsface_lite.inference.faces import _to_box, cut_around
+from elsface_lite.inference.output import RECORD
 from elsface_lite.metrics.image import psnr
 
 TINY = {"channels": 8, "heads": 2, "hfebs": 1, "hfeb_blocks": 1, "out_channels": 4}
@@ -79,8 +82,13 @@ def lanes(request: pytest.FixtureRequest) -> Iterator[int]:
     torch.set_num_threads(before)
 
 
+def names(folder: Path) -> list[str]:
+    """Of what was written, without the record."""
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*.*") if path.name != RECORD)
+
+
 def as_model(failing: Failing, monkeypatch: pytest.MonkeyPatch) -> Failing:
-    monkeypatch.setattr(module, "load_pretrained", lambda name: failing)
+    monkeypatch.setattr(module, "load_pretrained", lambda name, sharpness: failing)
     monkeypatch.setattr(module, "optimize", lambda network: network)
     return failing
 
@@ -113,10 +121,39 @@ def test_a_photographs_face_is_restored_at_its_own_size(model: ELSFace, photo: T
     assert torch.allclose(result.image, expected, atol=1e-5)
     (reduced,) = restore(photo, weights=model, size=32)
     assert torch.allclose(reduced.image, model(quantize(crop_face(photo, box, 32))[None])[0].clamp(0, 1), atol=1e-5)
-    work = module._Work(model, False, False, None, 1)
-    face, place = work.lr_face(photo, Box(64, 64, 900))
-    assert face.shape == (3, 512, 512)
-    assert place == (256, 256, 512, 0)
+    (given,) = restore(photo, weights=model, size=32, faces={"picture 1": [box]})
+    assert given.faces[0].score == 1 and given.boxes == [box] and torch.equal(given.image, reduced.image)
+
+
+def test_a_large_face_is_left_as_it_is_and_that_is_said(
+    model: ELSFace, photo: Tensor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its pixels would be replaced by fewer; unless one asks for that."""
+    monkeypatch.setattr(judge, "LARGEST", 30)
+    (result,) = restore(photo, weights=model, paste=True)
+    assert torch.equal(result.image, upscale(photo[None], 4)[0])
+    (face,) = result.faces
+    assert not face.restored and face.after is None and "left alone: with 39 pixels" in face.judgement
+    (result,) = restore(photo, weights=model)
+    assert result.images == [] and result.error is None
+    with pytest.raises(ElsfaceError, match="left alone"):
+        _ = result.image
+    (result,) = restore(photo, weights=model, size=24)
+    assert result.faces[0].restored and result.image.shape == (3, 96, 96)
+
+
+def test_the_strength_lies_between_bicubic_and_restored(model: ELSFace, photo: Tensor) -> None:
+    none, half, all_ = (restore(photo, weights=model, strength=s)[0].faces[0] for s in (0, 0.5, 1))
+    assert torch.equal(none.after, none.before) and torch.equal(none.before, all_.before)
+    assert torch.allclose(half.after, (none.after + all_.after) / 2, atol=0.02)  # clamped after
+    assert (all_.after - all_.before).abs().mean() > 1e-3
+
+
+def test_grey_faces_stay_grey(model: ELSFace, photo: Tensor) -> None:
+    grey = quantize(photo.mean(0, keepdim=True)).expand(3, -1, -1)
+    for options in ({}, {"paste": True}, {"lr": True}):
+        (result,) = restore(grey, weights=model, **options)
+        assert (result.image.amax(0) - result.image.amin(0)).max() < 1e-6
 
 
 @pytest.mark.parametrize("factor", [1.0, 0.55])
@@ -139,6 +176,7 @@ def test_all_faces_of_a_photograph_are_restored(model: ELSFace, group: Tensor, t
     assert len(result.images) == len(result.boxes) == 2
     write_png(group, tmp_path / "in" / "group.png")
     (written,) = restore(tmp_path / "in", weights=model, out=tmp_path / "out")
+    assert written.faces[0].after is None and written.seconds > 0 and written.smallest == pytest.approx(13.8)
     assert [path.name for path in written.files] == ["group.png", "group-face2.png"]
     for path, image in zip(written.files, result.images, strict=True):
         assert torch.allclose(read_image(path), quantize(image), atol=1e-6)
@@ -168,7 +206,7 @@ def test_pasted_photographs_are_enlarged_less_where_they_would_be_too_large(
     model: ELSFace, photo: Tensor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for limit, side in ((128 * 128 * 9 + 5, 384), (128 * 128, 128), (5, 128)):
-        monkeypatch.setattr(module, "PASTED_PIXELS", limit)
+        monkeypatch.setattr(work, "PASTED_PIXELS", limit)
         assert restore(photo, weights=model, paste=True)[0].image.shape == (3, side, side)
 
 
@@ -182,7 +220,7 @@ def test_every_input_gets_a_name_of_its_own(model: ELSFace, tmp_path: Path) -> N
     assert len(results) == 6
     written = [path for result in results for path in result.files]
     assert len({path.name.casefold() for path in written}) == 5
-    assert sorted(written) == sorted((tmp_path / "out").iterdir())
+    assert sorted(written) == sorted(path for path in (tmp_path / "out").iterdir() if path.name != RECORD)
     for result in results:
         if result.error is None:
             (expected,) = restore(result.source, weights=model, lr=True)
@@ -205,7 +243,7 @@ def test_bad_inputs_do_not_stop_the_good_ones(model: ELSFace, photo: Tensor, tmp
         strict=True,
     ):
         assert (error is None) if says is None else (says in error and "\n" not in error)
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["good.png", "picture-7.png"]
+    assert names(tmp_path / "out") == ["good.png", "picture-7.png"]
     with pytest.raises(ElsfaceError, match="does not exist"):
         _ = results[0].image
 
@@ -213,16 +251,16 @@ def test_bad_inputs_do_not_stop_the_good_ones(model: ELSFace, photo: Tensor, tmp
 @pytest.mark.parametrize(
     ("picture", "says"),
     [
-        (torch.zeros(3, 32, 32, dtype=torch.uint8), "a picture is float"),
-        (torch.zeros(1, 32, 32), "a picture is float"),
-        (torch.zeros(3, 0, 32), "a picture is float"),
-        (torch.full((3, 32, 32), 2.0), "values outside"),
-        (torch.full((3, 32, 32), torch.nan), "values outside"),
+        (torch.zeros(1, 32, 32), "picture 1: a tensor (1, 32, 32) is no RGB picture"),
+        (torch.zeros(3, 0, 32), "has no pixel"),
+        (torch.full((3, 32, 32), 2.0), "not in [0, 1]"),
+        (torch.full((3, 32, 32), torch.nan), "not in [0, 1]"),
+        (5, "of type int cannot be taken"),
         (torch.zeros(3, 1, 1), "sides of 8 to 512 pixels"),
         (torch.zeros(3, 32, 513), "sides of 8 to 512 pixels"),
     ],
 )
-def test_what_is_no_lr_face_is_said(model: ELSFace, picture: Tensor, says: str) -> None:
+def test_what_is_no_lr_face_is_said(model: ELSFace, picture: object, says: str) -> None:
     good = torch.rand(3, 32, 32)
     bad, fine = restore([picture, good], weights=model, lr=True)
     assert says in bad.error
@@ -235,6 +273,7 @@ def test_what_cannot_be_done_at_all_is_refused(model: ELSFace, tmp_path: Path) -
         ({"paste": True}, "no photograph"),
         ({"size": 32}, "no photograph"),
         ({"batch_size": 0}, "batch size"),
+        ({"sharpness": 0.5}, "two files of weights"),
         ({"device": "warp-drive"}, "device 'warp-drive'"),
         ({"out": Path(__file__) / "below-a-file"}, "cannot write into"),
     ):
@@ -253,25 +292,37 @@ def test_weights_may_be_a_file(model: ELSFace, tmp_path: Path) -> None:
     assert torch.equal(by_file.image, by_model.image)
 
 
+def test_sharpness_is_that_of_the_weights(tmp_path: Path) -> None:
+    lr = torch.rand(3, 32, 32)
+    for seed, name in enumerate(("mine", "mine-gan")):
+        torch.manual_seed(seed)
+        network = ELSFace(ELSFaceConfig.lite(**TINY))
+        nn.init.normal_(network.upsample[-1].weight, std=0.1)
+        network.save_pretrained(tmp_path / f"{name}.safetensors")
+    sharp = restore(lr, weights=tmp_path / "mine.safetensors", sharpness=1, lr=True)[0].image
+    assert torch.equal(sharp, restore(lr, weights=tmp_path / "mine-gan.safetensors", lr=True)[0].image)
+    assert not torch.equal(sharp, restore(lr, weights=tmp_path / "mine.safetensors", lr=True)[0].image)
+
+
 def test_no_input_is_ever_overwritten(model: ELSFace, tmp_path: Path) -> None:
     write_png(torch.rand(3, 32, 32), tmp_path / "a.png")
     write_png(torch.rand(3, 32, 32), tmp_path / "sub" / "b.png")
     before = (tmp_path / "a.png").read_bytes()
-    first, second = restore(tmp_path, weights=model, lr=True, out=tmp_path)
-    assert "is itself an input" in first.error
-    assert (tmp_path / "a.png").read_bytes() == before
-    assert second.files == [tmp_path / "b.png"]
+    for result in restore(tmp_path, weights=model, lr=True, out=tmp_path):
+        assert "is itself an input" in result.error
+    (third,) = restore(tmp_path / "sub", weights=model, lr=True, out=tmp_path)
+    assert third.files == [tmp_path / "b.png"] and (tmp_path / "a.png").read_bytes() == before
 
 
 def test_a_file_that_vanishes_is_one_error(model: ELSFace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in "abc":
         write_png(torch.rand(3, 32, 32), tmp_path / f"{name}.png")
 
-    def read(path: Path) -> Tensor:
+    def read(path: Path) -> Photograph:
         (tmp_path / "b.png").unlink(missing_ok=True)
-        return read_image(path)
+        return as_photograph(path)
 
-    monkeypatch.setattr(module, "read_image", read)
+    monkeypatch.setattr(work, "as_photograph", read)
     results = restore(tmp_path, weights=model, lr=True, out=tmp_path / "out")
     assert ["b.png" in (result.error or "") for result in results] == [False, True, False]
 
@@ -293,7 +344,7 @@ def test_an_interruption_keeps_what_is_done_and_nothing_by_halves(
     as_model(Failing(model, KeyboardInterrupt, call=3), monkeypatch)
     with pytest.raises(KeyboardInterrupt):
         restore(tmp_path / "in", lr=True, device="cpu", batch_size=2, out=tmp_path / "out")
-    written = sorted(path.name for path in (tmp_path / "out").iterdir())
+    written = names(tmp_path / "out")
     if lanes == 1:
         assert written == ["0.png", "1.png", "2.png", "3.png"]
     else:  # those that were at work end it
@@ -321,14 +372,14 @@ def test_memory_stays_flat_over_a_folder(
     alive: list[weakref.ref] = []
     most = 0
 
-    def read(path: Path) -> Tensor:
+    def read(path: Path) -> Photograph:
         nonlocal most
-        image = read_image(path)
-        alive.append(weakref.ref(image))
+        image = as_photograph(path)
+        alive.append(weakref.ref(image.pixels))
         most = max(most, sum(ref() is not None for ref in alive))
         return image
 
-    monkeypatch.setattr(module, "read_image", read)
+    monkeypatch.setattr(work, "as_photograph", read)
     results = restore(tmp_path / "in", weights=model, lr=lr, batch_size=2, out=tmp_path / "out")
     assert all(result.error is None and not result.images for result in results)
     assert most <= (3 * lanes if lr else 2)

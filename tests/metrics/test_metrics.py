@@ -24,6 +24,7 @@ from elsface_lite.metrics import networks
 from elsface_lite.metrics.evaluator import IMAGE_METRICS, Evaluator, Metric, bootstrap_interval
 from elsface_lite.metrics.image import embed, identity, lpips, luma, mae, psnr, ssim
 from elsface_lite.metrics.networks import ArraysOnly, lpips_network, packaged_trunk
+from elsface_lite.metrics.niqe import niqe
 from elsface_lite.metrics.sets import fid, frechet_distance, inception_features, kernel_distance, kid
 from elsface_lite.packages import FILES, WeightsMissing, find_file
 
@@ -342,10 +343,10 @@ def test_global_random_state_is_left_alone():
     ("sr", "words"),
     [
         (torch.zeros(2, 3, 32, 40), "one shape"),
-        (torch.full((2, 3, 32, 32), 200.0), "divide 8-bit values by 255"),
+        (torch.full((2, 3, 32, 32), 200.0), "divide or clamp them"),
         (torch.full((2, 3, 32, 32), -0.01), "clamp"),
         (torch.full((2, 3, 32, 32), math.nan), "nan"),
-        (torch.zeros(2, 3, 32, 32, dtype=torch.uint8), "convert it to float"),
+        (torch.zeros(2, 3, 32, 32, dtype=torch.int64), "give uint8, or floats"),
     ],
 )
 def test_refuses_what_cannot_be_measured(metric, sr, words):
@@ -353,9 +354,27 @@ def test_refuses_what_cannot_be_measured(metric, sr, words):
         metric(sr, torch.zeros(2, 3, 32, 32))
 
 
+@pytest.mark.parametrize("measure", [psnr, ssim, mae, fid, niqe])
+def test_takes_pictures_in_whatever_form_they_are(measure):
+    """uint8 arrays and tensors, PIL images, one picture or a list: the same value as of float tensors."""
+    arrays = np.random.default_rng(0).integers(0, 256, (2, 2, 64, 64, 3), np.uint8)
+    tensors = torch.from_numpy(arrays).permute(0, 1, 4, 2, 3)
+    forms = [tensors / 255, tensors, arrays, [[Image.fromarray(array) for array in batch] for batch in arrays]]
+    pairs = [form[:1] if measure is niqe else form for form in forms]
+    values = [measure(*pair) for pair in pairs]
+    for value in values:  # another layout in memory is added up in another order
+        torch.testing.assert_close(value, values[0], rtol=1e-6, atol=0)
+    if measure in (psnr, ssim, mae):
+        torch.testing.assert_close(measure(*(tensor[0] for tensor in tensors)), values[0][:1], rtol=1e-6, atol=0)
+
+
 def test_refuses_other_shapes():
-    for shape in ((3, 32, 32), (1, 1, 32, 32), (0, 3, 32, 32)):
-        with pytest.raises(ElsfaceError, match=r"\(b, 3, h, w\)"):
+    for shape, words in (
+        ((1, 32, 32), r"\(b, 3, h, w\)"),
+        ((1, 1, 32, 32), r"\(3, h, w\)"),
+        ((0, 3, 32, 32), "no pixel"),
+    ):
+        with pytest.raises(ElsfaceError, match=words):
             psnr(torch.zeros(shape), torch.zeros(shape))
     with pytest.raises(ElsfaceError, match="window"):
         ssim(torch.zeros(1, 3, 10, 40), torch.zeros(1, 3, 10, 40))

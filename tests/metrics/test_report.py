@@ -13,6 +13,7 @@ from torch import Tensor
 
 from elsface_lite.cli import evaluate
 from elsface_lite.cli.main import main
+from elsface_lite.data import named
 from elsface_lite.data.degradation import downscale, upscale
 from elsface_lite.data.images import read_image, write_png
 from elsface_lite.errors import ElsfaceError
@@ -250,9 +251,9 @@ def test_a_file_that_cannot_be_written_is_said(folders):
 # What people bring
 
 
-def save(folder: Path, *names: str, seed: int = 0) -> None:
+def save(folder: Path, *names: str, seed: int = 0, size: int = 32) -> None:
     for index, name in enumerate(names):
-        write_png(face(seed + index), folder / name)
+        write_png(face(seed + index, size), folder / name)
 
 
 def report_of(folders: Path, *arguments: object) -> dict:
@@ -355,6 +356,26 @@ def test_of_one_image_the_default_metrics_leave_out_those_of_sets(tmp_path, caps
     run("--sr", tmp_path / "sr", "--hr", tmp_path / "hr")
     printed = capsys.readouterr().out
     assert "psnr" in printed and "fid and kid were left out: they compare sets" in printed
+
+
+def test_of_tiny_images_the_default_metrics_leave_out_what_needs_more(tmp_path, capsys, monkeypatch):
+    """Found out before the work: PSNR is printed, and the table says what is not in it."""
+    no_inception(monkeypatch)
+    save(tmp_path / "hr", "0.png", "1.png", size=10)
+    save(tmp_path / "sr", "0.png", "1.png", seed=2, size=10)
+    report = report_of(tmp_path, "--sr", tmp_path / "sr", "--hr", tmp_path / "hr", "--crop-border", 1)
+    assert {row["metric"] for row in report["table"]} == {"psnr", "psnr_y", "mae", "fid", "kid"}
+    assert "ssim and ssim_y and lpips were left out: an image measures 8 pixels only." in capsys.readouterr().out
+
+
+def test_lr_faces_are_made_by_the_degradation_that_is_named(tmp_path, monkeypatch):
+    monkeypatch.setitem(named.DEGRADATIONS, "dark", lambda scale: lambda hr, generator: downscale(hr, scale) / 2)
+    save(tmp_path, "0.png", size=32)
+    words = ("--weights", "bicubic", "--faces", tmp_path, "--size", 32, "--metrics", "mae")
+    light, dark = (report_of(tmp_path, *words, "--degradation", name) for name in ("bicubic", "dark"))
+    assert dark["table"][0]["mean"] > 50 > light["table"][0]["mean"] and dark["source"]["degradation"] == "dark"
+    with pytest.raises(ElsfaceError, match="there is no degradation 'mud': choose bicubic"):
+        run(*words, "--degradation", "mud")
 
 
 @pytest.mark.slow

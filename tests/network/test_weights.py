@@ -361,3 +361,23 @@ def test_a_folder_is_taken_if_one_file_is_in_it(saved: Path) -> None:
     shutil.copy(saved, saved.with_name("other.safetensors"))
     with pytest.raises(ElsfaceError, match=r"holds 2 \.safetensors files: name one of them"):
         load_pretrained(saved.parent)
+
+
+def test_sharpness_lies_on_the_line_between_two_weights(tmp_path: Path) -> None:
+    ends = []
+    for seed, name in enumerate(("mine", "mine-gan")):
+        torch.manual_seed(seed)
+        ends.append(ELSFace(ELSFaceConfig.lite(**TINY)))
+        ends[-1].save_pretrained(tmp_path / f"{name}.safetensors")
+    for sharpness in (0, 0.25, 1):
+        between = load_pretrained(tmp_path / "mine.safetensors", sharpness)
+        for weight, first, last in zip(*(network.parameters() for network in (between, *ends)), strict=True):
+            torch.testing.assert_close(weight, first + sharpness * (last - first))
+    for wrong in (-0.1, 1.5, float("nan")):
+        with pytest.raises(ElsfaceError, match=r"sharpness goes from 0 \(faithful\) to 1 \(sharp\), not to"):
+            load_pretrained(tmp_path / "mine.safetensors", wrong)
+    with pytest.raises(ElsfaceError, match=r"mine-gan.* has no weights for sharpness: there is no mine-gan-gan"):
+        load_pretrained(tmp_path / "mine-gan.safetensors", 1)
+    ELSFace(ELSFaceConfig.lite(**TINY | {"channels": 16})).save_pretrained(tmp_path / "mine-gan.safetensors")
+    with pytest.raises(ElsfaceError, match="two configs"):
+        load_pretrained(tmp_path / "mine.safetensors", 0.5)

@@ -9,12 +9,12 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from elsface_lite.data.cache import FaceArray
 from elsface_lite.errors import ElsfaceError
 from elsface_lite.network.blocks import ResidualBlock, conv
 from elsface_lite.network.elsface import ELSFace, ELSFaceConfig
 from elsface_lite.network.transformer import WindowAttention
 from elsface_lite.network.weights import load_pretrained
-from elsface_lite.training.batches import FaceArray
 from elsface_lite.training.config import TrainConfig
 from elsface_lite.training.symmetry import COLOURS, DECLARED, FEATURES, MirrorSymmetry, Partners
 from elsface_lite.training.trainer import Trainer

@@ -2,6 +2,7 @@
 
 import csv
 import os
+import re
 import signal
 import threading
 import time
@@ -17,10 +18,12 @@ from torch import Tensor, nn
 
 import elsface_lite as ef
 from elsface_lite.cli.main import main
-from elsface_lite.training.batches import Batches, FaceArray
+from elsface_lite.data.cache import FaceArray
+from elsface_lite.training.batches import Batches
+from elsface_lite.training.faces import split_faces
 from elsface_lite.training.fit import Stopped, checkpoints
 from elsface_lite.training.run import Run
-from elsface_lite.training.run_config import RunConfig
+from elsface_lite.training.run_config import DataConfig, RunConfig
 
 
 class Mine(nn.Module):
@@ -69,6 +72,33 @@ def trainer(config: ef.TrainConfig | None = None, network: nn.Module | None = No
     config = config or ef.TrainConfig(epochs=3, batch_size=4, checkpoint_every=2, validate_every=4, log_every=1)
     network = Mine() if network is None else network
     return ef.Trainer(network, faces(8), faces(4, seed=1), config=config, **arguments)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("best", ["psnr", "mae", "lpips"])
+def test_the_preset_of_perception_resumes_bit_for_bit_and_is_judged_by_what_it_is_told(tmp_path, best):
+    config = ef.TrainConfig(
+        epochs=3, batch_size=4, checkpoint_every=2, validate_every=1, log_every=1, lpips_weight=0.1,
+        adversarial_weight=0.005, best=best,
+    )  # fmt: skip
+    whole = trainer(config).fit(tmp_path / "whole")
+    trainer(config).fit(tmp_path / "stopped", stop_at=3)
+    resumed = trainer(config).fit(tmp_path / "stopped")
+    first, second = (made.state_dict() for made in (whole, resumed))
+    assert all(torch.equal(value, second["model"][name]) for name, value in first["model"].items())
+    assert all(
+        torch.equal(value, second["losses"]["adversarial"][name]) for name, value in discriminator(first).items()
+    )
+    with (tmp_path / "stopped" / "log.csv").open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    scores = [float(row[best]) for row in rows]
+    assert abs(whole.best) == pytest.approx(max(scores) if best == "psnr" else min(scores), rel=1e-4)
+    assert {"lpips", "adversarial", "adversarial_own"} <= rows[0].keys()
+
+
+def discriminator(state: dict) -> dict[str, Tensor]:
+    weights = state["losses"]["adversarial"]
+    return {name: value for name, value in weights.items() if isinstance(value, Tensor)}
 
 
 def test_a_network_of_ones_own_is_trained_and_resumed_bit_for_bit(tmp_path):
@@ -253,7 +283,10 @@ def test_a_short_run_and_a_log_without_a_terminal_say_so(faces: Path, tmp_path, 
     assert main(["train", "--faces", str(faces), "--out", str(tmp_path / "run"), *options]) == 0
     printed = capsys.readouterr().out
     assert "note: 5 steps are too few" in printed
-    assert printed.count("step ") >= 5 and "step 5: loss" in printed
+    assert printed.count("step ") >= 5 and "epoch 1.00, step 5: loss" in printed
+    assert re.search(r"best on the 4 validation faces: psnr [\d.]+ dB \(bicubic [\d.]+\)\n", printed)
+    gained = float(re.search(r"psnr ([\d.]+) dB", printed)[1]) > float(re.search(r"bicubic ([\d.]+)", printed)[1])
+    assert ("next: elsface-lite restore PHOTO" in printed) == gained != ("nothing was gained" in printed)
 
 
 def test_several_folders_and_a_folder_for_validation(faces: Path, tmp_path):
@@ -264,6 +297,14 @@ def test_several_folders_and_a_folder_for_validation(faces: Path, tmp_path):
     data = {"faces": [str(tmp_path / "a"), str(tmp_path / "b")], "validation": str(tmp_path / "held")}
     made = Run.create(tmp_path / "run", RunConfig.from_dict({"data": data, "train": {"batch_size": 4}})).trainer()
     assert (len(made.batches.pairs), len(made.validation)) == (16, 3)
+
+
+def test_fewer_faces_are_a_part_of_more(faces: Path):
+    few, more, all_of_them = (
+        split_faces(DataConfig(faces=str(faces), held_out=4, at_most=count)) for count in (5, 12, 0)
+    )
+    assert [len(part[0]) for part in (few, more, all_of_them)] == [5, 12, 20]
+    assert {*few[0]} < {*more[0]} < {*all_of_them[0]} and few[1] == all_of_them[1]
 
 
 def test_lr_and_hr_folders_are_trained_on(faces: Path, tmp_path):

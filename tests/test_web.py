@@ -1,0 +1,221 @@
+"""The page that restores in the browser: it computes what `restore` does, keeps everything here, and fits a phone."""
+
+import base64
+import json
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from browsers import chromium, served
+from conftest import ROOT
+
+from elsface_lite import read_image, restore, write_png
+from elsface_lite.data.degradation import resize
+from elsface_lite.data.sources import portraits
+
+pytestmark = pytest.mark.slow
+WEB = ROOT / "web"
+FINISHED = re.compile(r"restored in|Nothing to do|No face was found|cannot be used|no picture")
+CAMERA = ("--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream")
+PIXELS = """() => {
+    const canvas = document.querySelector('#result canvas[slot=after]'), {width, height} = canvas;
+    const {data} = canvas.getContext('2d').getImageData(0, 0, width, height);
+    let text = '';
+    for (let i = 0; i < data.length; i += 4096) text += String.fromCharCode(...data.subarray(i, i + 4096));
+    return [height, width, btoa(text)];
+}"""
+# The colour of a text, and of what is behind it.
+COLOURS = """element => {
+    const own = getComputedStyle(element), clear = own.backgroundColor === 'rgba(0, 0, 0, 0)';
+    return [own.color, clear ? getComputedStyle(document.body).backgroundColor : own.backgroundColor];
+}"""
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory) -> Path:
+    """The page, as `make web` builds it."""
+    if not shutil.which("npm"):
+        pytest.skip("no page: install node and npm")
+    subprocess.run(["make", "web/node_modules"], cwd=ROOT, check=True)
+    out = tmp_path_factory.mktemp("web")
+    subprocess.run([sys.executable, WEB / "build.py", out], check=True)
+    return out
+
+
+@pytest.fixture(scope="module")
+def browser(built):
+    with chromium(*CAMERA) as browser:
+        yield browser
+
+
+@pytest.fixture(scope="module")
+def address(built):
+    with served(built) as address:
+        yield address
+
+
+@pytest.fixture(scope="module")
+def page(browser, address):
+    """The page with its networks loaded; `asked` are the addresses of all that it has loaded since."""
+    page = browser.new_context(viewport={"width": 1366, "height": 768}, permissions=["camera"]).new_page()
+    page.set_default_timeout(240_000)
+    page.asked, page.errors = [], []
+    page.context.on("request", lambda request: page.asked.append(request.url))
+    page.on("pageerror", lambda error: page.errors.append(str(error)))
+    page.goto(f"{address}?runtime=wasm")
+    page.locator("body[data-runtime]").wait_for()
+    yield page
+    assert not page.errors
+
+
+def give(page, path: Path) -> str:
+    """Gives the page a photograph; what it says at the end."""
+    page.set_input_files("#file", path)
+    page.locator("#status", has_text=FINISHED).wait_for()
+    return page.inner_text("#status")
+
+
+def shown(page) -> np.ndarray:
+    """The picture after, (h, w, 3), 0 to 255."""
+    height, width, pixels = page.evaluate(PIXELS)
+    return np.frombuffer(base64.b64decode(pixels), np.uint8).reshape(height, width, 4)[..., :3].astype(int)
+
+
+def expected(image) -> np.ndarray:
+    return (255 * image).round().permute(1, 2, 0).numpy().astype(int)
+
+
+def test_sizes(built):
+    """What one visitor loads, with either runtime, is below 25 MB; the network has 3."""
+    size = {path.relative_to(built).as_posix(): path.stat().st_size for path in built.rglob("*") if path.is_file()}
+    runtimes = json.loads((built / "settings.json").read_text())["runtimes"]
+    everything = sum(size.values())
+    for runtime, other in (("wasm", "webgpu"), ("webgpu", "wasm")):
+        loaded = everything - size[runtimes[other]["script"]] - size[runtimes[other]["binary"]]
+        assert loaded < 25e6, f"{runtime}: {loaded}"
+    assert size["models/network.onnx"] < 3.3e6
+
+
+def test_lock_names_no_registry():
+    lock = json.loads((WEB / "package-lock.json").read_text())
+    assert "node_modules/onnxruntime-web" in lock["packages"]
+    assert not [name for name, package in lock["packages"].items() if "resolved" in package]
+
+
+def test_a_face_is_what_restore_makes_of_it(page, built):
+    """A small picture is taken as an LR face: within 1/255, since both round to 8 bits."""
+    assert give(page, built / "example.png").startswith("1 face restored in")
+    (result,) = restore(built / "example.png", lr=True)
+    assert abs(shown(page) - expected(result.image)).max() <= 1
+
+
+@pytest.mark.parametrize(("name", "divisor"), [("grace_hopper", 4), ("astronaut", 3)])
+def test_a_photograph_is_what_restore_makes_of_it(page, tmp_path, name, divisor):
+    """Found, cut, restored and put back. Both round the enlarged photograph and the result to 8 bits: hence 2/255."""
+    photograph = portraits()[name]
+    height, width = (side // divisor for side in photograph.shape[-2:])
+    write_png(resize(photograph, height, width), tmp_path / "photograph.png")
+    assert give(page, tmp_path / "photograph.png").startswith("1 face restored in")
+    (result,) = restore(tmp_path / "photograph.png", paste=True)
+    difference = abs(shown(page) - expected(result.image))
+    print(f"{name}: {difference.max()} of 255 at most, {(difference > 0).mean():.1e} of the values differ")
+    assert difference.max() <= 2
+    assert (difference > 0).mean() < 1e-3
+    bicubic = expected(resize(read_image(tmp_path / "photograph.png"), 4 * height, 4 * width))
+    assert abs(shown(page) - bicubic).max() > 20, "nothing was pasted"
+
+
+def test_it_says_why_nothing_was_restored(page, tmp_path):
+    write_png(portraits()["grace_hopper"][:, :120, :100] * 0 + 0.5, tmp_path / "grey.png")
+    assert give(page, tmp_path / "grey.png").startswith("No face was found")
+    assert page.get_by_role("button", name="Restore the whole picture").is_visible()
+    write_png(portraits()["grace_hopper"], tmp_path / "large.png")  # whose face is 324 pixels wide
+    assert "more than 256 pixels wide" in give(page, tmp_path / "large.png")
+    assert page.locator("#save").is_hidden()
+    (tmp_path / "text.png").write_text("no picture")
+    assert "save it as JPEG or PNG" in give(page, tmp_path / "text.png")
+
+
+def test_the_camera(page):
+    """Chromium's own, which shows no face."""
+    page.get_by_role("button", name="Camera").click()
+    page.wait_for_timeout(1000)
+    page.get_by_role("button", name="Take the picture").click()
+    page.locator("#status", has_text="No face was found").wait_for()
+    assert page.locator("dialog").is_hidden()
+
+
+def test_the_result_is_saved_in_the_format_that_it_came_in(page, built):
+    give(page, built / "example.png")
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Download").click()
+    assert download.value.suggested_filename == "example-restored.png"
+    assert (expected(read_image(download.value.path())) == shown(page)).all()
+
+
+def test_the_handle_by_keyboard_and_pointer(page, built):
+    give(page, built / "example.png")
+    handle = page.locator("#result").get_by_role("slider", name="How much of the picture before is shown")
+    handle.focus()
+    page.keyboard.press("End")
+    assert handle.input_value() == "100"
+    page.keyboard.press("ArrowLeft")
+    assert handle.get_attribute("aria-valuetext") == "99 % before"
+    box = page.locator("#result .frame").bounding_box()
+    page.mouse.move(box["x"] + 200, box["y"] + 100)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] / 4, box["y"] + 120)
+    page.mouse.up()
+    assert abs(float(handle.input_value()) - 25) <= 1
+    out = page.locator("#result").get_by_role("button", name="Zoom out")
+    handle.focus()
+    page.keyboard.press("0")
+    assert out.is_disabled()
+    page.keyboard.press("+")
+    assert out.is_enabled()
+
+
+def test_nothing_leaves_and_nothing_else_is_needed(page, built, address):
+    """All that was loaded came from the page's own server; without a network it opens and restores again."""
+    assert len(page.asked) > 10
+    assert not [url for url in page.asked if not url.startswith((address, "blob:", "data:"))]
+    policy = page.locator("meta[http-equiv=Content-Security-Policy]").get_attribute("content")
+    assert "connect-src 'self';" in policy and "default-src 'none'" in policy
+    page.context.set_offline(True)
+    try:
+        page.reload()
+        page.locator("body[data-runtime]").wait_for()
+        assert give(page, built / "example.png").startswith("1 face restored in")
+    finally:
+        page.context.set_offline(False)
+
+
+def luminance(colour: str) -> float:
+    """Of a CSS colour, by WCAG 2.2."""
+    linear = [
+        ((v / 255 + 0.055) / 1.055) ** 2.4 if v > 10 else v / 255 / 12.92 for v in map(int, re.findall(r"\d+", colour))
+    ]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_a_phone_and_both_themes(browser, address, built, theme):
+    """390 pixels wide: nothing to scroll sideways, every text to be read, before and after."""
+    page = browser.new_context(viewport={"width": 390, "height": 844}, color_scheme=theme).new_page()
+    page.goto(f"{address}?runtime=wasm")
+    page.locator("body[data-runtime]").wait_for(timeout=240_000)
+    assert page.locator(".ethics").bounding_box()["y"] < 844 - 40, "the two sentences are not on the first screen"
+    for state in ("start", "own"):
+        if state == "own":
+            page.set_default_timeout(240_000)
+            give(page, built / "example.png")
+        assert page.locator(f"body[data-state={state}]").count() == 1
+        assert page.evaluate("document.documentElement.scrollWidth") == 390
+        for text in page.locator("h1, p, button:not([data-zoom]), label, a, figcaption").filter(visible=True).all():
+            light, dark = sorted(map(luminance, text.evaluate(COLOURS)), reverse=True)
+            assert (light + 0.05) / (dark + 0.05) >= 4.5, text.inner_text()
+    page.context.close()

@@ -1,0 +1,202 @@
+/** The page: what is pressed and what is shown. All that takes time is in worker.js. */
+import './before_after.js';
+import { readPhotograph, savePicture, takePhotograph } from './files.js';
+
+const byId = (id) => document.getElementById(id);
+const [before, after] = document.querySelectorAll('#result canvas');
+const [result, status, progress] = ['result', 'status', 'progress'].map(byId);
+const search = new URLSearchParams(location.search);
+/** What is on the page: the settings, the number of the job, its file, photograph and faces. */
+const now = { settings: null, ready: false, job: 0, file: null, photograph: null, faces: [] };
+let worker;
+
+/** Puts the service worker before the page, once: with it there are threads, and the page works without a network. */
+async function isolate() {
+  if (!navigator.serviceWorker || self.crossOriginIsolated || sessionStorage.isolated) return;
+  sessionStorage.isolated = 'tried';
+  try {
+    await navigator.serviceWorker.register('sw.js');
+    await navigator.serviceWorker.ready;
+    location.reload();
+    await new Promise(() => {}); // until then
+  } catch (error) {
+    console.warn('The page will not work without a network.', error);
+  }
+}
+
+function start() {
+  now.known = new Promise((know) => (now.know = know));
+  worker = new Worker(`worker.js${location.search}`, { type: 'module' });
+  worker.onmessage = ({ data }) => { if (!data.job || data.job === now.job) hear[data.step](data); };
+  worker.onerror = (event) => fail(`The page could not start: ${event.message || 'its worker was not loaded'}`);
+  byId('file').onchange = ({ target }) => { if (target.files[0]) take(target.files[0]); target.value = ''; };
+  byId('save').onclick = () => savePicture(after, now.file);
+  byId('whole').onclick = () => send(true);
+  byId('try').onclick = async () => take(new File([await (await fetch('example.png')).blob()], 'example.png'));
+  byId('camera').hidden = !navigator.mediaDevices?.getUserMedia;
+  byId('camera').onclick = () => takePhotograph(byId('booth')).then((file) => file && take(file),
+    (error) => fail(`The camera cannot be used: ${error.message}.`));
+  document.addEventListener('paste', ({ clipboardData }) => { if (clipboardData.files[0]) take(clipboardData.files[0]); });
+  for (const kind of ['dragenter', 'dragover', 'dragleave', 'drop']) document.addEventListener(kind, drag);
+}
+
+function drag(event) {
+  event.preventDefault();
+  document.body.classList.toggle('dropping', event.type.startsWith('drage') || event.type === 'dragover');
+  if (event.type === 'drop' && event.dataTransfer.files[0]) take(event.dataTransfer.files[0]);
+}
+
+/** Begins with a file. */
+async function take(file) {
+  const job = ++now.job;
+  clearInterval(now.clock);
+  tell('Opening the picture …', 0);
+  try {
+    const { pastedPixels, smallPicture } = await now.known;
+    const photograph = await readPhotograph(file, pastedPixels);
+    if (job !== now.job) return;
+    Object.assign(now, { file, photograph, faces: [] });
+    show(photograph);
+    send(Math.max(photograph.width, photograph.height) <= smallPicture);
+  } catch (error) {
+    fail(error.message);
+  }
+}
+
+/** Shows a photograph as it came: there is no handle yet. */
+function show(photograph) {
+  document.body.dataset.state = 'own';
+  byId('example').hidden = true;
+  byId('choose').firstChild.textContent = 'Another photograph';
+  result.hidden = false;
+  result.toggleAttribute('still', true);
+  draw(photograph);
+  result.value = 50;
+}
+
+function draw({ width, height, data }) {
+  for (const canvas of [before, after]) {
+    Object.assign(canvas, { width, height });
+    canvas.getContext('2d').putImageData(new ImageData(data, width, height), 0, 0);
+  }
+  result.fit();
+}
+
+/** Sends the photograph to the worker, as one that holds faces or as one face. */
+function send(whole) {
+  for (const id of ['save', 'whole', 'faces']) byId(id).hidden = true;
+  now.job++;
+  tell(now.ready ? 'Looking for faces …' : 'Loading …', 0);
+  worker.postMessage({ job: now.job, whole, photograph: now.photograph });
+}
+
+/** What the worker says, step by step. */
+const hear = {
+  settings: ({ settings }) => now.know(Object.assign(now, { settings }).settings),
+  loading({ loaded, total }) {
+    if (now.job) tell(`Loading, ${Math.round(loaded / 1e6)} of ${Math.round(total / 1e6)} MB`, loaded / total);
+  },
+  ready({ name, secondsPerPixel }) {
+    Object.assign(now, { ready: true, secondsPerPixel });
+    document.body.dataset.runtime = name;
+  },
+  searching: () => tell('Looking for faces …', 0),
+  found({ faces, photograph }) {
+    Object.assign(now, { faces: faces.map((face) => ({ ...face, state: face.kept ? 'kept' : 'waiting' })) });
+    if (faces.length) draw(photograph);
+    count();
+  },
+  restored({ number, left, top, photograph }) {
+    const { width, height, data } = photograph, face = now.faces[number];
+    after.getContext('2d').putImageData(new ImageData(data, width, height), left, top);
+    face.state = 'done';
+    result.toggleAttribute('still', false);
+    if (now.faces.filter(({ state }) => state === 'done').length === 1) lookAt(face);
+    showFaces();
+    count();
+  },
+  done: ({ seconds }) => finish(seconds),
+  failed: ({ message }) => fail(message),
+};
+
+/** Says which face is being restored, and lets the bar run as long as it should take. */
+function count() {
+  const waiting = now.faces.filter(({ state }) => state === 'waiting'), all = now.faces.filter(({ kept }) => !kept);
+  const pixels = (faces) => faces.reduce((sum, face) => sum + face.pixels, 0), started = performance.now();
+  clearInterval(now.clock);
+  if (!waiting.length) return;
+  const text = all.length === 1 ? 'Restoring the face …' : `Restoring face ${all.length - waiting.length + 1} of ${all.length} …`;
+  const tick = () => {
+    const expected = (performance.now() - started) / 1000 / now.secondsPerPixel;
+    const finished = pixels(all) - pixels(waiting) + Math.min(expected, 0.95 * waiting[0].pixels);
+    progress.value = finished / pixels(all);
+  };
+  tell(text, 0);
+  tick();
+  now.clock = setInterval(tick, 100);
+}
+
+function finish(seconds) {
+  clearInterval(now.clock);
+  const kept = now.faces.filter((face) => face.kept), done = now.faces.length - kept.length;
+  byId('save').hidden = !done;
+  if (done) tell(`${named(done)} restored in ${seconds.toFixed(1)} seconds.${sizes(kept)}`);
+  else if (kept.length) tell(`Nothing to do:${sizes(kept)}`);
+  else {
+    const { width, height } = now.photograph, small = Math.max(width, height) <= now.settings.largestFace;
+    byId('whole').hidden = !small;
+    tell(`No face was found in this picture.${small ? '' : ' Cut out the part with the face, and try that.'}`);
+  }
+}
+
+const named = (count) => (count === 1 ? '1 face' : `${count} faces`);
+
+/** Why some were left as they were. */
+function sizes(kept) {
+  if (!kept.length) return '';
+  const most = now.settings.largestFace;
+  return ` ${named(kept.length)} ${kept.length === 1 ? 'is' : 'are'} large already, more than ${most} pixels wide, and left as before.`;
+}
+
+/** A button for each restored face, and one for the whole picture. */
+function showFaces() {
+  const done = now.faces.filter(({ state }) => state === 'done'), group = byId('faces');
+  group.replaceChildren(button('All', 'The whole picture', () => result.fit(true)));
+  done.forEach((face, i) => group.append(button(portrait(face), `Face ${i + 1}`, () => lookAt(face))));
+  group.hidden = now.faces.length < 2;
+}
+
+function button(content, label, action) {
+  const made = document.createElement('button');
+  made.type = 'button';
+  made.ariaLabel = label;
+  made.append(content);
+  made.onclick = action;
+  return made;
+}
+
+function portrait({ x, y, side }) {
+  const canvas = Object.assign(document.createElement('canvas'), { width: 112, height: 112 });
+  canvas.getContext('2d').drawImage(after, x - side / 2, y - side / 2, side, side, 0, 0, 112, 112);
+  return canvas;
+}
+
+function lookAt({ x, y, side }) {
+  result.show({ left: x - 0.75 * side, top: y - 0.75 * side, width: 1.5 * side, height: 1.5 * side });
+}
+
+function tell(text, part = null) {
+  status.textContent = text;
+  status.classList.remove('problem');
+  progress.hidden = part === null;
+  progress.value = part ?? 0;
+}
+
+function fail(message) {
+  tell(message);
+  status.classList.add('problem');
+}
+
+await isolate();
+document.querySelectorAll('.excuse').forEach((element) => element.remove());
+start();
