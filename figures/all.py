@@ -2,5 +2,5 @@
 
 import runpy
 
-for name in ("overview", "style_encoder", "cnn_stream", "rstb", "hfeb", "sharp_loss"):
+for name in ("overview", "style_encoder", "cnn_stream", "rstb", "hfeb", "unsharp_mask", "sharp_loss"):
     runpy.run_module(name, run_name="__main__")

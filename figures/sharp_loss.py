@@ -1,9 +1,9 @@
-"""Draws sharp_loss.svg: unsharp masking of one edge, the loss, and the gain by frequency."""
+"""Draws sharp_loss.svg: the loss, and the transfer function of its sharpening."""
 
 import math
 from pathlib import Path
 
-from drawing import GREY, INK, KINDS, PALE, Box, Drawing
+from drawing import GREY, KINDS, PALE, Box, Drawing
 from face import sharp_face
 from paper import HR
 
@@ -17,56 +17,23 @@ HIGHEST = 0.1  # frequency that panel (c) shows, in cycles per pixel
 
 
 def draw() -> Drawing:
-    """Sharpening above, the loss and its gain below."""
+    """The loss, and beside it what its sharpening does to a wave."""
     d = Drawing(
-        484,
+        278,
         "Sharp Loss",
-        "Above, along one row of 128 pixels: an image with an edge, its Gaussian blur, the detail that the blur "
-        "removed, and the image with half of that detail added, which overshoots at the edge. Below: the difference "
-        "of SR and HR counts twice in the loss, as it is and, with weight 0.05, sharpened. Sharpening "
+        "The difference of SR and HR counts twice in the loss, as it is and, with weight 0.05, sharpened. Sharpening "
         "leaves the lowest frequencies as they are and multiplies all others by up to 1.5.",
     )
-    d.heading(16, 26, "a", f"Unsharp masking, along one row of {HR} pixels")
-    unsharp_masking(d)
-    d.heading(16, 232, "b", "The loss: the same difference, as it is and sharpened")
+    d.heading(16, 26, "a", "The loss: the same difference, as it is and sharpened")
     loss_graph(d)
-    d.heading(578, 232, "c", "Gain of S")
-    gain_curve(d)
+    d.heading(578, 26, "b", "Transfer function of S")
+    transfer_curve(d)
     return d
-
-
-def unsharp_masking(d: Drawing) -> None:
-    """I, G*I, I - G*I and S(I) of an edge and a thin line."""
-    row = [0.25 + 0.5 * (i >= 48) - 0.3 * (94 <= i < 98) for i in range(HR)]
-    blurred = blur(row)
-    detail = [a - b for a, b in zip(row, blurred, strict=True)]
-    sharp = [a + LOSS.amount * b for a, b in zip(row, detail, strict=True)]
-    panels = (
-        ("*I*", row, INK, "the image"),
-        ("*G* ∗ *I*", blurred, KINDS["fixed"][0], f"blurred, {len(KERNEL)} taps"),
-        ("*I* − *G* ∗ *I*", detail, KINDS["detail"][0], "the detail"),
-        (f"*S*(*I*) = *I* + {LOSS.amount} (*I* − *G* ∗ *I*)", sharp, KINDS["conv"][0], "sharpened"),
-    )
-    for i, (name, values, colour, note) in enumerate(panels):
-        frame = Box(46 + 194 * i, 66, 158, 104)
-        d.axes(frame, 0.7)
-        d.curve(frame, values, (-0.42, 0.98), colour)
-        d.math(frame.x + 79, 54, name, size=14)
-        d.text(frame.x + 79, 190, note, font_size=12.5)
-    for level, y in (("0", 0.7), ("0.5", 0.7 - 0.5 / 1.4)):
-        d.text(40, 70 + 104 * y, level, "end", font_size=12, fill=GREY)
-
-
-def blur(row: list[float]) -> list[float]:
-    """A row of pixels through the loss's Gaussian, mirrored at its ends."""
-    n = len(row)
-    mirrored = [row[abs(i) if i < n else 2 * n - 2 - i] for i in range(-RADIUS, n + RADIUS)]
-    return [sum(k * mirrored[i + j] for j, k in enumerate(KERNEL)) for i in range(n)]
 
 
 def loss_graph(d: Drawing) -> None:
     """Loss = L1(SR, HR) + 0.05 L1(S(SR), S(HR))."""
-    top, low, mid = 306, 392, 349
+    top, low, mid = 100, 186, 143
     sr_and_hr(d, mid)
     minus = d.operation(132, mid, "−")
     l1 = d.box(266, top - 22, 86, 44, "fixed", "mean | · |", "L1")
@@ -84,12 +51,12 @@ def loss_graph(d: Drawing) -> None:
     d.arrow(weigh.right, (462, low), plus.bottom)
     d.arrow(plus.right, (498, mid))
     d.text(523, mid + 4.5, "Loss", font_weight="bold")
-    d.note(158, 446, "S is linear, so S(SR) − S(HR) = S(SR − HR):", "one sharpening of the difference is enough.")
+    d.note(158, 240, "S is linear, so S(SR) − S(HR) = S(SR − HR):", "one sharpening of the difference is enough.")
 
 
 def sr_and_hr(d: Drawing, mid: float) -> None:
     """The two faces, and arrows to the circle at height `mid` that takes their difference."""
-    for name, y, end in (("SR", 250, mid - 11), ("HR", 366, mid + 11)):
+    for name, y, end in (("SR", 44, mid - 11), ("HR", 160, mid + 11)):
         face = sharp_face(d, 20, y, 64)
         d.text(52, y + 80, name, font_weight="bold")
         if name == "HR":
@@ -97,22 +64,22 @@ def sr_and_hr(d: Drawing, mid: float) -> None:
         d.arrow(face.right, (132, face.right[1]), (132, end))
 
 
-def gain_curve(d: Drawing) -> None:
+def transfer_curve(d: Drawing) -> None:
     """What S multiplies each frequency by."""
-    frame, low, high = Box(610, 256, 172, 150), 0.9, 1.6
+    frame, low, high = Box(610, 50, 172, 150), 0.9, 1.6
     d.axes(frame)
     for level in (1.0, 1 + LOSS.amount):
         y = frame.y + frame.h * (high - level) / (high - low)
         d.line((frame.x, y), (frame.x + frame.w, y), dash="3 4", colour=PALE, width=1)
         d.text(604, y + 4, f"{level:.1f}", "end", font_size=12, fill=GREY)
-    d.curve(frame, [gain(HIGHEST * i / 60) for i in range(61)], (low, high), KINDS["conv"][0])
+    d.curve(frame, [transfer(HIGHEST * i / 60) for i in range(61)], (low, high), KINDS["conv"][0])
     for tick in (0, 0.05, 0.1):
-        d.text(frame.x + frame.w * tick / HIGHEST, 422, f"{tick:g}", font_size=12, fill=GREY)
-    d.note(696, 440, "cycles per pixel", anchor="middle")
-    d.note(696, 456, "(Nyquist: 0.5)", anchor="middle")
+        d.text(frame.x + frame.w * tick / HIGHEST, 216, f"{tick:g}", font_size=12, fill=GREY)
+    d.note(696, 234, "cycles per pixel", anchor="middle")
+    d.note(696, 250, "(Nyquist: 0.5)", anchor="middle")
 
 
-def gain(frequency: float) -> float:
+def transfer(frequency: float) -> float:
     """1 + amount (1 - what the Gaussian lets through)."""
     turn = 2 * math.pi * frequency
     return 1 + LOSS.amount * (1 - sum(k * math.cos(turn * (j - RADIUS)) for j, k in enumerate(KERNEL)))

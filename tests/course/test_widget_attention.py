@@ -1,13 +1,19 @@
 """The widgets of chapter 04, driven from code: the pictures follow, and the numbers are right."""
 
+import base64
+import re
 import time
+from io import BytesIO
 
+import matplotlib as mpl
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from elsface_lite.course.frequency import band_psnr
 from elsface_lite.course.widgets import attention_explorer, hfeb_explorer
-from elsface_lite.course.widgets.attention import BANDS
+from elsface_lite.course.widgets.hfeb import BANDS, IDLE
 from elsface_lite.data.degradation import downscale, quantize
 from elsface_lite.data.sources import portraits
 from elsface_lite.errors import ElsfaceError
@@ -25,7 +31,7 @@ def small(**changes) -> ELSFace:
     torch.manual_seed(0)
     sizes = dict(channels=16, depth=2, rstb_recursions=2, hfebs=2, hfeb_blocks=1)
     model = ELSFace(ELSFaceConfig.lite(**sizes | changes)).eval()
-    torch.nn.init.normal_(model.transformer.rstb.layers[1].attention.bias_table, std=1.0)
+    torch.nn.init.normal_(model.transformer.rstb.layers[-1].attention.bias_table, std=1.0)
     torch.nn.init.normal_(model.upsample[-1].weight, std=0.1)  # it starts at zero
     return model
 
@@ -43,7 +49,42 @@ def test_every_control_of_the_attention_changes_the_picture(model, faces, contro
     before = panel.picture.value
     panel.controls[control].value = value
     assert panel.picture.value != before
-    assert panel.picture.value.count("<img alt=") == 3
+    assert panel.picture.value.count("<img alt=") == 4
+
+
+def decoded(html: str) -> list[torch.Tensor]:
+    """The pictures of a panel that are WebP, in their order: (h, w, 3) each."""
+    found = re.findall(r"data:image/webp;base64,([^\"]+)", html)
+    return [torch.from_numpy(np.array(Image.open(BytesIO(base64.b64decode(data))).convert("RGB"))) for data in found]
+
+
+def test_both_maps_have_one_scale_and_a_ring_around_the_token_that_asks(model, faces):
+    """Equal weights have equal colours in both, and the scale beside them says how much yellow is."""
+    panel = attention_explorer(model, {"astronaut": faces["astronaut"]})
+    panel.controls["row"].value, panel.controls["column"].value, panel.controls["head"].value = 11, 10, 1
+    _, *maps = decoded(panel.picture.value)
+    highest = max(panel.values[name].max().item() for name in ("weights", "by_place"))
+    assert f"yellow {100 * highest:.1f} %; even weights would be 1.6 %" in panel.picture.value
+    for name, shown in zip(("weights", "by_place"), maps, strict=True):
+        middles = shown[12::24, 12::24].numpy() / 255
+        expected = mpl.colormaps["viridis"]((panel.values[name] / highest).numpy())[..., :3]
+        np.testing.assert_allclose(middles, expected, atol=0.01)
+        corners = shown[::24, ::24].float() / 255 - torch.tensor([0.90, 0.62, 0.0])
+        assert (corners.abs().amax(-1) < 0.01).nonzero().tolist() == [[3, 2]]
+
+
+def test_a_menu_of_one_layer_is_not_shown(faces):
+    one, many = (attention_explorer(small(rstb_recursions=n, depth=2 if n > 1 else 1), faces) for n in (1, 2))
+    assert one.controls["layer"] not in one.children[0].children and many.controls["layer"] in many.children[0].children
+
+
+def test_the_blocks_of_a_silent_stream_say_why_they_do_nothing(model, faces):
+    panel = hfeb_explorer(model, faces)
+    assert IDLE not in panel.picture.value and not panel.controls["hfeb1"].disabled
+    panel.controls["transformer"].value = False
+    assert IDLE in panel.picture.value and panel.controls["hfeb1"].disabled
+    panel.controls["transformer"].value = True
+    assert IDLE not in panel.picture.value and not panel.controls["hfeb1"].disabled
 
 
 def test_the_weights_are_those_that_the_layer_uses(model, faces):

@@ -69,6 +69,12 @@ def test_the_curve_is_an_opaque_picture(face):
     assert svg.count("<circle") == 64  # the rings of a spectrum of 128 pixels
 
 
+def test_seven_taps_the_answer_of_an_exercise_can_be_had(face):
+    panel = sharpening_explorer(face)
+    panel.controls["taps"].value = 7
+    assert panel.values["sigma"] == pytest.approx(1.4) and "7 taps, sigma 1.4 pixels" in panel.picture.value
+
+
 def test_a_small_face_gets_small_radii():
     panel = sharpening_explorer(torch.rand(1, 3, 20, 30))
     assert max(panel.controls["taps"].options) == 31

@@ -1,13 +1,14 @@
-"""Widgets of the course, one file a chapter. Each is a function that takes a face or a model and gives an ipywidget.
+"""Widgets of the course, by chapter. Each is a function that takes a face or a model and gives an ipywidget.
 
 A widget can be driven from code: a box whose `controls` are its sliders and menus by name, and whose `picture` is the
 HTML that they redraw.
 """
 
 from .ablations import ablation_explorer
-from .attention import attention_explorer, hfeb_explorer
+from .attention import attention_explorer
 from .degradation import degradation_explorer, uploaded_face, uploads
 from .frequency import frequency_explorer
+from .hfeb import hfeb_explorer
 from .metrics import distort, metric_explorer, through_jpeg
 from .photo import photo_restorer
 from .progress import progress_slider

@@ -1,27 +1,22 @@
-"""The widgets of chapter 04: whom a pixel attends to, and what each High-Frequency Enhancement Block does."""
+"""A widget of chapter 04: whom a pixel attends to."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import lru_cache
-from itertools import pairwise
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import ipywidgets
 import matplotlib as mpl
 import torch
-import torch.nn.functional as F
 from einops import rearrange, repeat
 from torch import Tensor
 
-from ...data.degradation import downscale, quantize
+from ...data.degradation import downscale
 from ...errors import ElsfaceError
 from ...network.elsface import ELSFace
 from ...network.transformer import SwinLayer, WindowAttention
-from ..frequency import band_energy, band_psnr
-from ..plots import band_name
-from .pictures import img_html, picture_html, psnr_text, row_html
+from .pictures import img_html, picture_html, row_html
 
-OCTAVES = [1 / 32, 1 / 16, 1 / 8, 1 / 4, 1]  # of the grid that the streams work at, in cycles per token
-BANDS = [0, 1 / 32, 1 / 16, 1 / 8, 1 / 4, 1]  # of the HR face, in cycles per pixel
+ORANGE = (0.90, 0.62, 0.0)
 
 
 class _Pass(NamedTuple):
@@ -42,8 +37,9 @@ def attention_explorer(model: ELSFace, faces: Mapping[str, Tensor]) -> ipywidget
 
     Returns:
         A box whose `controls` are, by name, `face`, `row` and `column` (of the token), `head` (-1: the mean over
-        heads) and `layer` (in the order in which layers are applied); whose `picture` is the HTML that shows the face
-        lit by attention, and the window's weights; and whose `values` are `weights` and `by_place`, (window, window)
+        heads) and `layer` (in the order in which layers are applied; not shown where there is only one); whose
+        `picture` is the HTML that shows the face lit by attention, and the window's weights and those by place alone,
+        on one scale; and whose `values` are `weights` and `by_place`, (window, window)
         each, `effective`, the number of tokens that weights as even would come from (exp of their entropy), and
         `itself`, the share that the token keeps.
 
@@ -57,11 +53,10 @@ def attention_explorer(model: ELSFace, faces: Mapping[str, Tensor]) -> ipywidget
     first = next(iter(faces))
     tokens, passes = seen(first)
     rows, columns = tokens.shape[-2:]
-    slow = {"continuous_update": False}
     controls = {
         "face": ipywidgets.Dropdown(options=list(faces), description="face"),
-        "row": ipywidgets.IntSlider(value=rows * 3 // 8, min=0, max=rows - 1, description="row", **slow),
-        "column": ipywidgets.IntSlider(value=columns * 3 // 8, min=0, max=columns - 1, description="column", **slow),
+        "row": ipywidgets.IntSlider(value=rows * 3 // 8, min=0, max=rows - 1, description="row"),
+        "column": ipywidgets.IntSlider(value=columns * 3 // 8, min=0, max=columns - 1, description="column"),
         "head": ipywidgets.Dropdown(
             options=[("mean of all", -1), *((f"head {i}", i) for i in range(model.config.heads))], description="head"
         ),
@@ -78,7 +73,8 @@ def attention_explorer(model: ELSFace, faces: Mapping[str, Tensor]) -> ipywidget
     for control in controls.values():
         control.observe(draw, names="value")
     draw()
-    lines = [[controls[name] for name in names] for names in (("face", "layer", "head"), ("row", "column"))]
+    menus = ("face", "layer", "head") if len(passes) > 1 else ("face", "head")
+    lines = [[controls[name] for name in names] for names in (menus, ("row", "column"))]
     box.children = [*map(ipywidgets.HBox, lines), box.picture]
     return box
 
@@ -140,10 +136,12 @@ def _attention_html(
     }
     where = f"row {row}, column {column}, {used.name}, {'mean of all heads' if head < 0 else f'head {head}'}"
     lit = _lit(tokens, light[0], light[1], row, column)
+    highest, here = max(weights.max().item(), by_place.max().item()), (y % window, x % window)
     figures = [
         picture_html(lit, f"The LR face, bright where the token at {where} attends", f"bright: attended. {where}", 288),
-        _weights_html(weights, f"takes from {values['effective']:.1f} of {window**2} tokens"),
-        _weights_html(by_place, "by place alone (the bias)"),
+        _weights_html(weights, f"takes from {values['effective']:.1f} of {window**2} tokens", highest, here),
+        _weights_html(by_place, "by place alone (the bias)", highest, here),
+        _scale_html(highest, 1 / window**2),
     ]
     return values, row_html(figures)
 
@@ -152,131 +150,41 @@ def _lit(tokens: Tensor, light: Tensor, inside: Tensor, row: int, column: int) -
     """The face, dark where no light falls, enlarged so that its token and its window can be outlined."""
     size = max(4, 256 // tokens.shape[-1])
     picture = torch.where(inside > 0, tokens * (0.15 + 0.85 * light), 0.3 * tokens)
+    return _marked(picture, row, column, size)
+
+
+def _marked(picture: Tensor, row: int, column: int, size: int) -> Tensor:
+    """Enlarged `size` times, with an orange ring around one of its places: (3, h, w) -> (3, h size, w size)."""
     picture = repeat(picture, "c h w -> c (h a) (w b)", a=size, b=size).contiguous()
     top, left = row * size, column * size
-    ring = torch.ones(size, size, dtype=torch.bool)
-    ring[1:-1, 1:-1] = False
-    picture[:, top : top + size, left : left + size][:, ring] = torch.tensor([0.90, 0.62, 0.0])[:, None]
+    ring, width = torch.ones(size, size, dtype=torch.bool), max(1, size // 8)
+    ring[width:-width, width:-width] = False
+    picture[:, top : top + size, left : left + size][:, ring] = torch.tensor(ORANGE).to(picture)[:, None]
     return picture
 
 
-def _weights_html(weights: Tensor, words: str) -> str:
-    """A window's weights as a map from 0 (dark) to the largest (yellow)."""
+def _weights_html(weights: Tensor, words: str, highest: float, here: tuple[int, int]) -> str:
+    """A window's weights as a map from 0 (dark) to the highest (yellow), with a ring around the token that asks."""
     low, high = (100 * weights.min().item(), 100 * weights.max().item())
-    colors = torch.from_numpy(mpl.colormaps["viridis"]((weights / weights.max()).numpy())[..., :3]).permute(2, 0, 1)
+    colors = torch.from_numpy(mpl.colormaps["viridis"]((weights / highest).numpy())[..., :3]).permute(2, 0, 1)
     caption = f"{words}; {low:.2f} to {high:.2f} % each"
-    return picture_html(colors, f"Weights of the window's tokens: {caption}", caption, 192)
+    alt = f"Weights of the window's tokens, the token that asks in an orange frame: {caption}"
+    return picture_html(_marked(colors, *here, 24), alt, caption, 192)
 
 
-def hfeb_explorer(model: ELSFace, faces: Mapping[str, Tensor]) -> ipywidgets.VBox:
-    """Switches High-Frequency Enhancement Blocks off, or the whole Transformer stream, and shows what it changes.
-
-    A block that is off passes its input on; a stream that is off adds nothing to the CNN stream.
-
-    Args:
-        model: a network with both streams and at least one HFEB.
-        faces: (3, h, w) each, in [0, 1]; the LR face is made of it, by the network's scale.
-
-    Returns:
-        A box whose `controls` are, by name, the menu `face` and the checkboxes `transformer`, `hfeb1`, `hfeb2` ...;
-        whose `picture` is the HTML that shows the restored face, its difference from the whole network's, and the
-        changes by band; and whose `values` are `psnr` in dB, and the changes against the whole network in dB,
-        `psnr_change` by band of the HR face and `energy_change` by octave of the fused features.
-
-    Raises:
-        ElsfaceError: the model has one stream only, or no HFEB, or there is no face.
-    """
-    if model.cnn is None or model.transformer is None or not len(model.hfebs) or not faces:
-        raise ElsfaceError(
-            "HFEBs are switched in a model with both streams and at least one HFEB, on at least one face."
-        )
-    blocks = [f"hfeb{i + 1}" for i in range(len(model.hfebs))]
-    controls = {
-        "face": ipywidgets.Dropdown(options=list(faces), description="face"),
-        "transformer": ipywidgets.Checkbox(value=True, description="Transformer stream", indent=False),
-        **{name: ipywidgets.Checkbox(value=True, description=name.upper(), indent=False) for name in blocks},
-    }
-    box = ipywidgets.VBox()
-    box.controls, box.picture = controls, ipywidgets.HTML()
-
-    @lru_cache(maxsize=8)
-    def prepared(face: str) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        lr = downscale(faces[face][None], model.config.scale)
-        with torch.inference_mode():
-            trace = model.trace(lr)
-        return lr, trace["cnn"], trace["transformer"], trace["fused"]
-
-    @lru_cache(maxsize=64)
-    def run(face: str, stream: bool, on: tuple[bool, ...]) -> tuple[Tensor, Tensor]:
-        lr, cnn, x, _ = prepared(face)
-        return _switched(model, lr, cnn, x, on if stream else None)
-
-    def draw(change: object = None) -> None:
-        face, on = controls["face"].value, tuple(controls[name].value for name in blocks)
-        whole, chosen = run(face, True, (True,) * len(on)), run(face, controls["transformer"].value, on)
-        box.values, box.picture.value = _hfeb_html(faces[face][None], whole, chosen)
-
-    for control in controls.values():
-        control.observe(draw, names="value")
-    draw()
-    box.children = [controls["face"], ipywidgets.HBox([controls[n] for n in ("transformer", *blocks)]), box.picture]
-    return box
-
-
-@torch.inference_mode()
-def _switched(model: ELSFace, lr: Tensor, cnn: Tensor, x: Tensor, on: Sequence[bool] | None) -> tuple[Tensor, Tensor]:
-    """Fused features and SR, from the CNN stream and the Transformer stream before its HFEBs (None: without it)."""
-    fused = cnn
-    if on is not None:
-        for block, used in zip(model.hfebs, on, strict=True):
-            x = block(x) if used else x
-        fused = cnn + x
-    sr = model.upsample(fused)
-    if model.config.bicubic_skip:
-        sr = sr + F.interpolate(lr, scale_factor=model.config.scale, mode="bicubic")
-    return fused, quantize(sr)
-
-
-def _hfeb_html(
-    hr: Tensor, whole: tuple[Tensor, Tensor], chosen: tuple[Tensor, Tensor]
-) -> tuple[dict[str, list[float] | float], str]:
-    """The numbers for one choice of blocks, and their picture."""
-    (whole_fused, whole_sr), (fused, sr) = whole, chosen
-    energy = [band_energy(features, OCTAVES)[0].clamp(min=1e-12).log10() for features in (fused, whole_fused)]
-    values: dict[str, Any] = {
-        "psnr": -10 * (sr - hr).square().mean().log10().item(),
-        "psnr_change": (band_psnr(sr, hr, BANDS) - band_psnr(whole_sr, hr, BANDS))[0].tolist(),
-        "energy_change": (10 * (energy[0] - energy[1])).tolist(),
-    }
-    apart = 255 * (sr - whole_sr).abs().max().item()
-    figures = [
-        picture_html(sr[0], "The face restored by the chosen blocks", f"restored, {psnr_text(sr, hr)}"),
-        picture_html(
-            0.5 + 8 * (sr - whole_sr)[0],
-            f"What the chosen blocks change, eightfold on grey; at most {apart:.0f} of 255",
-            f"minus the whole network, ×8, at most {apart:.0f} / 255",
-        ),
-        _changes_html(values["psnr_change"], BANDS, "PSNR by band, change in dB", "cycles per HR pixel"),
-        _changes_html(values["energy_change"], OCTAVES, "fused features' energy, change in dB", "cycles per token"),
-    ]
-    return values, row_html(figures)
-
-
-def _changes_html(changes: Sequence[float], edges: Sequence[float], what: str, unit: str) -> str:
-    """Bars up or down from zero, one a band, as an HTML figure with an SVG picture in it."""
-    step, middle, tall = 58, 80, 60
-    width, top = step * len(changes) + 10, max(1.0, *map(abs, changes))
-    names = [band_name(*band) for band in pairwise(edges)]
-    parts = [f'<rect width="{width}" height="190" fill="white"/><path d="M4 {middle}H{width - 4}" stroke="#6E6E6E"/>']
-    for i, (change, name) in enumerate(zip(changes, names, strict=True)):
-        length = tall * abs(change) / top
-        y, color = (middle - length, "#0072B2") if change > 0 else (middle, "#D55E00")
-        text = middle - length - 4 if change > 0 else middle + length + 12
-        parts.append(f'<rect x="{18 + i * step}" y="{y:.1f}" width="34" height="{length:.1f}" fill="{color}"/>')
-        parts.append(f'<text x="{35 + i * step}" y="{text:.1f}" text-anchor="middle">{change:+.2f}</text>')
-        parts.append(f'<text x="{35 + i * step}" y="166" text-anchor="middle">{name}</text>')
-    parts.append(f'<text x="{width / 2}" y="183" text-anchor="middle">{unit}</text>')
-    size = f'width="{width}" height="190" font-family="sans-serif" font-size="10"'
+def _scale_html(highest: float, even: float) -> str:
+    """The colours of both maps, from 0 to the highest weight, with a mark at what all tokens would get evenly."""
+    steps = mpl.colormaps["viridis"].resampled(32)
+    fills = [mpl.colors.to_hex(steps(31 - i)) for i in range(32)]
+    parts = ['<rect width="104" height="192" fill="white"/>']
+    parts += [f'<rect x="4" y="{8 + 5.5 * i}" width="16" height="6" fill="{fill}"/>' for i, fill in enumerate(fills)]
+    marks = {0.0: "0 %", highest: f"{100 * highest:.1f} %", even: f"{100 * even:.1f} % (even)"}
+    for weight, words in marks.items():
+        y = 184 - 176 * weight / highest
+        # An even share near either end of the scale would be written over that end.
+        if weight in (0.0, highest) or 16 < y < 172:
+            parts.append(f'<path d="M20 {y:.1f}h5" stroke="black"/><text x="28" y="{y + 4:.1f}">{words}</text>')
+    size = 'width="104" height="192" font-family="sans-serif" font-size="11"'
     svg = f'<svg xmlns="http://www.w3.org/2000/svg" {size}>{"".join(parts)}</svg>'
-    numbers = ", ".join(f"{name}: {change:+.2f}" for name, change in zip(names, changes, strict=True))
-    return img_html("svg+xml", svg.encode(), f"{what}: {numbers}", what, width)
+    alt = f"The colours of both maps: dark is 0, yellow {100 * highest:.1f} %; even weights would be {100 * even:.1f} %"
+    return img_html("svg+xml", svg.encode(), alt, "one scale for both", 104)

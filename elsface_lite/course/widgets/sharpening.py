@@ -13,21 +13,21 @@ from ..plots import COLORS, faces_html
 from .pictures import img_html, row_html
 
 OFF = -1  # of the threshold: a menu's value None means "nothing chosen" to ipywidgets
-TAPS = (3, 5, 9, 15, 21, 31, 41, 51, 61, 75, 101)
+TAPS = (3, 5, 7, 9, 15, 21, 31, 41, 51, 61, 75, 101)
 
 
 def sharpening_explorer(face: Tensor) -> ipywidgets.VBox:
-    """Radius, weight and threshold of an unsharp mask, with what it adds, where, and at which frequencies.
+    """Radius, amount and threshold of an unsharp mask, with what it adds, where, and at which frequencies.
 
     Args:
         face: (1, 3, h, w) in [0, 1], h and w 16 or more.
 
     Returns:
-        A box whose `controls` are, by name, the sliders `taps` (of the Gaussian), `amount` (the weight of the detail)
-        and `threshold` (in 8-bit levels, -1 for off); whose `picture` is the HTML that shows the sharpened face, what
-        was added on grey, the mask, and the gain by frequency; and whose `values` are the numbers in it: `sigma` in
-        pixels, `added` in 8-bit levels (mean size), `share` of the mask (mean, 0 to 1), and the `formula` and
-        `measured` gain at 1/8 cycle per pixel.
+        A box whose `controls` are, by name, the sliders `taps` (of the Gaussian), `amount` (how much of the detail is
+        added) and `threshold` (in 8-bit levels, -1 for off); whose `picture` is the HTML that shows the sharpened face,
+        what was added on grey, the mask, and the transfer function; and whose `values` are the numbers in it: `sigma`
+        in pixels, `added` in 8-bit levels (mean size), `share` of the mask (mean, 0 to 1), and the `formula` and
+        `measured` factor by which a wave of 1/8 cycle per pixel is enlarged.
 
     Raises:
         ElsfaceError: the face has another shape, or is smaller than 16 pixels.
@@ -42,7 +42,7 @@ def sharpening_explorer(face: Tensor) -> ipywidgets.VBox:
         "taps": ipywidgets.SelectionSlider(
             options=sizes, value=51 if 51 in sizes else sizes[-1], description="radius, taps", **slow
         ),
-        "amount": ipywidgets.FloatSlider(value=0.5, min=0, max=3, step=0.1, description="weight", **slow),
+        "amount": ipywidgets.FloatSlider(value=0.5, min=0, max=3, step=0.1, description="amount", **slow),
         "threshold": ipywidgets.SelectionSlider(
             options=[("off", OFF)] + [(str(levels), levels) for levels in (0, 2, 5, 10, 20, 40)],
             value=OFF,
@@ -90,7 +90,7 @@ def _sharpened(
         "measured": measured[eighth].item(),
     }
     curve = _gain_svg(frequencies.tolist(), formula.tolist(), measured.tolist())
-    said = f"gain at 1/8: {values['formula']:.2f} by the formula, {values['measured']:.2f} measured"
+    said = f"transfer at 1/8: {values['formula']:.2f} by the formula, {values['measured']:.2f} measured"
     where = "mask: off, so everywhere" if threshold is None else f"mask: {100 * values['share']:.0f} % of the face"
     pictures = {
         f"{taps} taps, sigma {sigma:.1f} pixels": sharp[0],
@@ -101,12 +101,12 @@ def _sharpened(
         faces_html(
             pictures, "the sharpened face, what sharpening added on grey, and the mask, white where it sharpens"
         ),
-        img_html("svg+xml", curve.encode(), f"Gain of the unsharp mask by frequency; {said}", said, 320),
+        img_html("svg+xml", curve.encode(), f"Transfer function of the unsharp mask; {said}", said, 320),
     ]
 
 
 def _gain_svg(frequencies: list[float], formula: list[float], measured: list[float]) -> str:
-    """Gain against frequency, on a log axis from 1/128 to 1/2: the formula as a line, the measured one as dots."""
+    """Transfer function on a log axis from 1/128 to 1/2: the formula as a line, the measured one as dots."""
     width, height, left, bottom = 320, 192, 34, 40
     top = max(1.6, 1.1 * max(formula), 1.05 * max(m for f, m in zip(frequencies, measured, strict=True) if f > 0.03))
 
