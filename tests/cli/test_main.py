@@ -333,7 +333,7 @@ def test_every_public_name_is_there() -> None:
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        (["restor", "a.jpg"], "there is no command 'restor' (did you mean restore?): choose restore, evaluate"),
+        (["restores", "a.jpg"], "there is no command 'restores' (did you mean restore?): choose restore, evaluate"),
         (["fly"], "there is no command 'fly': choose restore"),
         (["train", "--faces", "x", "--out", "y", "--set", "train.epoch=3"], "no field epoch (did you mean epochs?)"),
         (["train", "--faces", "x", "--out", "y", "--start", "lite-x5"], "no weights 'lite-x5' (did you mean lite-x"),

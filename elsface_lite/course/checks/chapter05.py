@@ -112,16 +112,16 @@ def check_sharp_loss(answer: Any) -> str:
             apart(*case).abs().mean((1, 2, 3))
         ),
     }
-    cases = []
+    cases: list[tuple[Any, ...]] = []
     for seed, (shape, taps, amount) in enumerate([((1, 3, 32, 40), 21, ()), ((2, 3, 20, 24), 9, (1.5,))]):
         cases.append((_picture(*shape, seed=seed), _picture(*shape, seed=seed + 5), gaussian_kernel(taps), *amount))
 
-    def fixed(kernel: Tensor, amount: tuple[float, ...], function: Any) -> Any:
-        return lambda sr, hr: function(sr, hr, kernel, *amount)
+    def fixed(function: Any, rest: list[Any]) -> Any:
+        return lambda sr, hr: function(sr, hr, *rest)
 
     problem = compare(answer, loss, cases, mistakes, tolerance=1e-6)
-    for sr, hr, kernel, *amount in cases if not problem else ():
-        theirs, mine = (fixed(kernel, tuple(amount), function) for function in (loss, answer))
+    for sr, hr, *rest in cases if not problem else ():
+        theirs, mine = (fixed(function, rest) for function in (loss, answer))
         problem = problem or compare(mine, theirs, [(sr, hr)], tolerance=1e-6, gradient=True)
     return problem
 
