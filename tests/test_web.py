@@ -2,6 +2,7 @@
 
 import base64
 import json
+import math
 import re
 import shutil
 import subprocess
@@ -10,12 +11,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from browsers import chromium, served
 from conftest import ROOT
 
-from elsface_lite import read_image, restore, write_png
+from elsface_lite import read_image, restore, upscale, write_png
 from elsface_lite.data.degradation import resize
 from elsface_lite.data.sources import portraits
+from elsface_lite.inference import judge
 
 pytestmark = pytest.mark.slow
 WEB = ROOT / "web"
@@ -28,11 +31,11 @@ PIXELS = """() => {
     for (let i = 0; i < data.length; i += 4096) text += String.fromCharCode(...data.subarray(i, i + 4096));
     return [height, width, btoa(text)];
 }"""
-# The colour of a text, and of what is behind it.
-COLOURS = """element => {
+# The colour of each text, and of what is behind it.
+COLOURS = """elements => elements.map((element) => {
     const own = getComputedStyle(element), clear = own.backgroundColor === 'rgba(0, 0, 0, 0)';
     return [own.color, clear ? getComputedStyle(document.body).backgroundColor : own.backgroundColor];
-}"""
+})"""
 
 
 @pytest.fixture(scope="module")
@@ -113,28 +116,52 @@ def test_a_face_is_what_restore_makes_of_it(page, built):
     assert abs(shown(page) - expected(result.image)).max() <= 1
 
 
-@pytest.mark.parametrize(("name", "divisor"), [("grace_hopper", 4), ("astronaut", 3)])
-def test_a_photograph_is_what_restore_makes_of_it(page, tmp_path, name, divisor):
-    """Found, cut, restored and put back. Both round the enlarged photograph and the result to 8 bits: hence 2/255."""
+def shrunk(name: str, divisor: int) -> torch.Tensor:
     photograph = portraits()[name]
-    height, width = (side // divisor for side in photograph.shape[-2:])
-    write_png(resize(photograph, height, width), tmp_path / "photograph.png")
-    assert give(page, tmp_path / "photograph.png").startswith("1 face restored in")
+    return resize(photograph, *(side // divisor for side in photograph.shape[-2:]))
+
+
+def two_people() -> torch.Tensor:
+    """One upright, one on her side, on so much grey that the search looks at it twice."""
+    both = torch.full((3, 420, 640), 0.5)
+    both[:, 100:250, 30:158] = shrunk("grace_hopper", 4)
+    both[:, 100:270, 300:470] = shrunk("astronaut", 3).rot90(1, (1, 2))
+    return both
+
+
+@pytest.mark.parametrize(
+    ("photograph", "angles"),
+    [
+        pytest.param(lambda: shrunk("grace_hopper", 4).mean(0, keepdim=True).expand(3, -1, -1), [0], id="grey"),
+        pytest.param(two_people, [0, -90], id="two, one on her side"),
+    ],
+)
+def test_a_photograph_is_what_restore_makes_of_it(page, tmp_path, photograph, angles):
+    """Found, cut, restored and put back. Both round the enlarged photograph and the result to 8 bits: hence 2/255."""
+    write_png(photograph(), tmp_path / "photograph.png")
+    assert give(page, tmp_path / "photograph.png").startswith(f"{len(angles)} face")
     (result,) = restore(tmp_path / "photograph.png", paste=True)
+    assert [math.degrees(box.angle) for box in result.boxes] == pytest.approx(angles, abs=10)
     difference = abs(shown(page) - expected(result.image))
-    print(f"{name}: {difference.max()} of 255 at most, {(difference > 0).mean():.1e} of the values differ")
+    print(f"{difference.max()} of 255 at most, {(difference > 0).mean():.1e} of the values differ")
     assert difference.max() <= 2
     assert (difference > 0).mean() < 1e-3
-    bicubic = expected(resize(read_image(tmp_path / "photograph.png"), 4 * height, 4 * width))
-    assert abs(shown(page) - bicubic).max() > 20, "nothing was pasted"
+    bicubic = expected(upscale(read_image(tmp_path / "photograph.png"), 4))
+    for box in result.boxes:
+        x, y, half = (round(4 * value) for value in (box.x, box.y, box.side / 4))
+        inside = np.s_[y - half : y + half, x - half : x + half]
+        assert abs(shown(page) - bicubic)[inside].max() > 20, "nothing was pasted"
 
 
 def test_it_says_why_nothing_was_restored(page, tmp_path):
     write_png(portraits()["grace_hopper"][:, :120, :100] * 0 + 0.5, tmp_path / "grey.png")
     assert give(page, tmp_path / "grey.png").startswith("No face was found")
     assert page.get_by_role("button", name="Restore the whole picture").is_visible()
-    write_png(portraits()["grace_hopper"], tmp_path / "large.png")  # whose face is 324 pixels wide
-    assert "more than 256 pixels wide" in give(page, tmp_path / "large.png")
+    face = portraits()["grace_hopper"][:, 50:430, 80:460]  # 324 pixels wide
+    for size, most in ((380, 256), (500, judge.LARGEST)):
+        write_png(resize(face, size, size), tmp_path / "large.png")
+        said = give(page, tmp_path / "large.png")
+        assert said.startswith(f"Nothing to do. 1 face left alone: with more than {most} pixels")
     assert page.locator("#save").is_hidden()
     (tmp_path / "text.png").write_text("no picture")
     assert "save it as JPEG or PNG" in give(page, tmp_path / "text.png")
@@ -202,20 +229,22 @@ def luminance(colour: str) -> float:
     return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
-def test_a_phone_and_both_themes(browser, address, built, theme):
+def test_a_phone_and_both_themes(browser, address, built):
     """390 pixels wide: nothing to scroll sideways, every text to be read, before and after."""
-    page = browser.new_context(viewport={"width": 390, "height": 844}, color_scheme=theme).new_page()
+    page = browser.new_context(viewport={"width": 390, "height": 844}).new_page()
+    page.set_default_timeout(240_000)
     page.goto(f"{address}?runtime=wasm")
-    page.locator("body[data-runtime]").wait_for(timeout=240_000)
+    page.locator("body[data-runtime]").wait_for()
     assert page.locator(".ethics").bounding_box()["y"] < 844 - 40, "the two sentences are not on the first screen"
     for state in ("start", "own"):
         if state == "own":
-            page.set_default_timeout(240_000)
             give(page, built / "example.png")
         assert page.locator(f"body[data-state={state}]").count() == 1
         assert page.evaluate("document.documentElement.scrollWidth") == 390
-        for text in page.locator("h1, p, button:not([data-zoom]), label, a, figcaption").filter(visible=True).all():
-            light, dark = sorted(map(luminance, text.evaluate(COLOURS)), reverse=True)
-            assert (light + 0.05) / (dark + 0.05) >= 4.5, text.inner_text()
+        for theme in ("light", "dark"):
+            page.emulate_media(color_scheme=theme, reduced_motion="reduce")  # the colours change at once
+            texts = page.locator("h1, p, button:not([data-zoom]), label, a, figcaption").filter(visible=True)
+            for text, colours in zip(texts.all_inner_texts(), texts.evaluate_all(COLOURS), strict=True):
+                light, dark = sorted(map(luminance, colours), reverse=True)
+                assert (light + 0.05) / (dark + 0.05) >= 4.5, f"{text}, {theme}"
     page.context.close()

@@ -9,7 +9,6 @@ import hashlib
 import json
 import shutil
 import sys
-from inspect import signature
 from pathlib import Path
 
 import torch
@@ -18,7 +17,7 @@ from elsface_lite import ElsfaceError, load_pretrained, read_image, restore, ups
 from elsface_lite.course import widgets
 from elsface_lite.data.degradation import resize
 from elsface_lite.data.pairs import HR_SIZE
-from elsface_lite.inference import detector, faces
+from elsface_lite.inference import box, detector, faces, finder, judge
 from elsface_lite.inference.export_browser import export_detector, export_for_browser
 from elsface_lite.network.elsface import ELSFace
 
@@ -30,7 +29,7 @@ RUNTIMES = {
     "webgpu": ("ort.jspi.bundle.min.mjs", "ort-wasm-simd-threaded.jspi.wasm"),
 }
 # What a telephone bears: a canvas of Safari holds no more pixels, and a larger face takes a processor 10 seconds and
-# more. It has little to gain, too.
+# more.
 PASTED_PIXELS = 16_000_000
 LARGEST_FACE = 256
 SMALL_PICTURE = 64  # up to which a picture is taken as a face
@@ -70,15 +69,21 @@ def settings(model: ELSFace, out: Path) -> dict[str, object]:
     return {
         "scale": model.config.scale,
         "faceSide": HR_SIZE,
-        "landmarks": [(point.real, point.imag) for point in faces.LANDMARKS],
-        "searchedPixels": faces.SEARCHED_PIXELS,
+        "landmarks": [(point.real, point.imag) for point in box.LANDMARKS],
+        "around": box.AROUND,
+        "looks": finder.LOOKS,
+        "window": finder.WINDOW,
+        "leaning": finder.LEANING,
+        "sides": finder.SIDES,
+        "apart": finder.APART,
+        "worst": finder.WORST,
         "feather": faces.FEATHER,
         "thresholds": detector.THRESHOLDS,
         "shrink": detector.SHRINK,
         "stride": detector.STRIDE,
         "cell": detector.CELL,
         "maxBoxes": detector.MAX_BOXES,
-        "smallest": signature(detector.detect).parameters["smallest"].default,
+        "detailedFace": judge.LARGEST,
         "pastedPixels": PASTED_PIXELS,
         "largestFace": LARGEST_FACE,
         "smallPicture": SMALL_PICTURE,

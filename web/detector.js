@@ -1,5 +1,5 @@
 /**
- * MTCNN: five landmarks of each face, by three small networks, each stricter than the one before. The twin of
+ * MTCNN: a box and five landmarks of each face, by three small networks, each stricter than the one before. The twin of
  * elsface_lite/inference/detector.py, step by step.
  *
  * @typedef {import('./pictures.js').Picture} Picture
@@ -9,7 +9,7 @@
  *     Stage (n, 3, h, w) -> scores, shifts and, the third, landmarks
  * @typedef {Stage[]} Stages
  */
-import { average } from './pictures.js';
+import { average, between } from './pictures.js';
 
 const BATCH = 256;
 // Boxes are reckoned in float32, as in PyTorch: on the first stage's grid many overlap by exactly the limit, and the
@@ -20,19 +20,18 @@ const f32 = Math.fround;
  * @param {Picture} image values in [-1, 1]
  * @param {object} settings what build.py writes
  * @param {Stages} stages
- * @returns {Promise<[number, number][][]>} of each face left and right eye, nose, left and right corner of the mouth
+ * @returns {Promise<Candidate[]>} the landmarks are left and right eye, nose, left and right corner of the mouth
  */
 export async function detect(image, settings, stages) {
   let found = await propose(image, settings, stages[0]);
   found = await judge(image, found, 24, settings.thresholds[1], stages[1], settings);
-  found = await judge(image, found, 48, settings.thresholds[2], stages[2], settings);
-  return found.map(({ landmarks }) => landmarks);
+  return judge(image, found, 48, settings.thresholds[2], stages[2], settings);
 }
 
 /** The first stage on every level of a pyramid. */
 async function propose(image, settings, stage) {
   const { width, height } = image, whole = { left: 0, top: 0, right: width, bottom: height }, found = [];
-  for (let scale = settings.cell / settings.smallest; ; scale *= settings.shrink) {
+  for (let scale = settings.cell / settings.window; ; scale *= settings.shrink) {
     if (scale * Math.min(width, height) < settings.cell) break;
     const [w, h] = [Math.trunc(width * scale), Math.trunc(height * scale)];
     const level = new Float32Array(3 * w * h);
@@ -94,7 +93,8 @@ function windows(image, boxes, size) {
   boxes.forEach((box, i) => {
     const [left, top, right, bottom] = box.map(Math.round);
     const window = cutOut.subarray(i * 3 * size * size, (i + 1) * 3 * size * size);
-    average(image, { left, top, right, bottom }, size, size, window);
+    const fill = right - left >= size ? average : between; // of a few pixels, means would make blocks
+    fill(image, { left, top, right, bottom }, size, size, window);
   });
   return cutOut;
 }

@@ -1,50 +1,11 @@
 /**
- * Faces in photographs: found, cut out, and put back. The twin of elsface_lite/inference/faces.py, step by step.
+ * Faces in photographs: cut out, and put back. The twin of elsface_lite/inference/faces.py, step by step.
  *
  * @typedef {import('./pictures.js').Picture} Picture
  * @typedef {import('./pictures.js').Photograph} Photograph
- * @typedef {{x: number, y: number, side: number, angle: number}} Box the square around a face: its centre and side in
- *     pixels, and how far it is turned clockwise
+ * @typedef {import('./box.js').Box} Box
  */
-import { detect } from './detector.js';
-import { change, clamp, cut, picture, resize, sample } from './pictures.js';
-
-export const scaled = ({ x, y, side, angle }, factor) => ({ x: factor * x, y: factor * y, side: factor * side, angle });
-
-/**
- * Finds the faces, the largest first.
- *
- * @param {Photograph} photograph
- * @param {object} settings what build.py writes
- * @param {import('./detector.js').Stages} stages
- * @returns {Promise<Box[]>}
- */
-export async function findFaces(photograph, settings, stages) {
-  const { width, height } = photograph;
-  const factor = Math.min(2, Math.sqrt(settings.searchedPixels / (width * height)));
-  const searched = resize(photograph, ...[width, height].map((side) => Math.max(1, Math.round(factor * side))));
-  change(searched, (value) => 2 * clamp(value) - 1);
-  const faces = await detect(searched, settings, stages);
-  const boxes = faces.map((landmarks) => fit([0, 1, 3, 4].map((i) => landmarks[i]), settings)); // without the nose
-  return boxes.map((box) => scaled(box, 1 / factor)).sort((a, b) => b.side - a.side);
-}
-
-/** The box whose eyes and mouth lie closest to these, by least squares: x + yi is linear in the turn. */
-function fit(landmarks, { landmarks: ours, faceSide }) {
-  const mean = (points) => [0, 1].map((i) => points.reduce((sum, point) => sum + point[i], 0) / points.length);
-  const [cx, cy] = mean(ours), [mx, my] = mean(landmarks);
-  let re = 0, im = 0, power = 0;
-  ours.forEach(([x, y], i) => {
-    const [a, b] = [x - cx, y - cy], [c, d] = [landmarks[i][0] - mx, landmarks[i][1] - my];
-    re += a * c + b * d;
-    im += a * d - b * c;
-    power += a * a + b * b;
-  });
-  [re, im] = [re / power, im / power];
-  const [dx, dy] = [faceSide / 2 - cx, faceSide / 2 - cy];
-  const side = faceSide * Math.hypot(re, im);
-  return { x: mx + re * dx - im * dy, y: my + re * dy + im * dx, side, angle: Math.atan2(im, re) };
-}
+import { clamp, clamped, cut, picture, resize, resized, sample } from './pictures.js';
 
 /**
  * Cuts a box out, upright, without aliasing.
@@ -56,20 +17,13 @@ function fit(landmarks, { landmarks: ours, faceSide }) {
 export function cropFace(image, box, size) {
   const bounds = boundsOf(box, image.width, image.height), part = cut(image, bounds);
   const times = (2 * size) / box.side; // shrunk first: what follows reads only the nearest 4x4 pixels
-  const shrunk = times < 1 ? clamped(resize(part, ...sides(part, times))) : part;
+  const shrunk = times < 1 ? resized(part, times) : part;
   const sampled = box.side <= size ? size : 2 * size;
   const [a, b, c, d, e, f] = toPhotograph(box, sampled);
   const [across, down] = [shrunk.width / part.width, shrunk.height / part.height];
   const places = [(a - bounds.left) * across, b * across, c * across, (d - bounds.top) * down, e * down, f * down];
   const face = sample(shrunk, sampled, sampled, places);
   return clamped(sampled === size ? face : resize(face, size, size));
-}
-
-const sides = ({ width, height }, times) => [width, height].map((side) => Math.max(1, Math.round(times * side)));
-
-function clamped(image) {
-  change(image, clamp);
-  return image;
 }
 
 /**
@@ -112,7 +66,7 @@ function boundsOf({ x, y, side, angle }, width, height) {
  */
 export function pasteFace(photograph, face, box, { feather }) {
   face = withColours(face, cropFace(photograph, box, face.width));
-  if (box.side < face.width) face = clamped(resize(face, ...sides(face, box.side / face.width)));
+  if (box.side < face.width) face = resized(face, box.side / face.width);
   const bounds = boundsOf(box, photograph.width, photograph.height), { left, top, right, bottom } = bounds;
   const [a, b, c, d, e, f] = toBox(box), u0 = a + b * left + c * top, v0 = d + e * left + f * top;
   const [across, down] = [face.width / 2, face.height / 2];

@@ -140,8 +140,8 @@ function finish(seconds) {
   clearInterval(now.clock);
   const kept = now.faces.filter((face) => face.kept), done = now.faces.length - kept.length;
   byId('save').hidden = !done;
-  if (done) tell(`${named(done)} restored in ${seconds.toFixed(1)} seconds.${sizes(kept)}`);
-  else if (kept.length) tell(`Nothing to do:${sizes(kept)}`);
+  if (done) tell(`${named(done)} restored in ${seconds.toFixed(1)} seconds.${reasons(kept)}`);
+  else if (kept.length) tell(`Nothing to do.${reasons(kept)}`);
   else {
     const { width, height } = now.photograph, small = Math.max(width, height) <= now.settings.largestFace;
     byId('whole').hidden = !small;
@@ -151,11 +151,10 @@ function finish(seconds) {
 
 const named = (count) => (count === 1 ? '1 face' : `${count} faces`);
 
-/** Why some were left as they were. */
-function sizes(kept) {
-  if (!kept.length) return '';
-  const most = now.settings.largestFace;
-  return ` ${named(kept.length)} ${kept.length === 1 ? 'is' : 'are'} large already, more than ${most} pixels wide, and left as before.`;
+/** Why some were left alone. */
+function reasons(faces) {
+  const alike = Map.groupBy(faces, ({ kept }) => kept);
+  return [...alike].map(([reason, { length }]) => ` ${named(length)} left alone: ${reason}.`).join('');
 }
 
 /** A button for each restored face, and one for the whole picture. */

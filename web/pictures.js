@@ -20,6 +20,11 @@ export function change({ data }, f) {
 
 export const clamp = (x) => Math.min(1, Math.max(0, x));
 
+export function clamped(image) {
+  change(image, clamp);
+  return image;
+}
+
 /**
  * Antialiased bicubic (the kernel of Pillow, a = -0.5), not clamped.
  *
@@ -33,6 +38,27 @@ export function resize(image, width, height) {
     resizeChannel(image, channel, width, height, plane);
   }
   return resized;
+}
+
+/** The same by a factor, at least one pixel wide and high, in [0, 1]. */
+export function resized(image, factor) {
+  const [width, height] = [image.width, image.height].map((side) => Math.max(1, Math.round(factor * side)));
+  return clamped(resize(image, width, height));
+}
+
+/** A copy, turned counterclockwise by 0 to 3 quarters. */
+export function turn({ width, height, data }, quarters) {
+  const copy = quarters % 2 ? picture(height, width) : picture(width, height), size = width * height;
+  const [start, across, down] =
+    [[0, 1, width], [width - 1, width, -1], [size - 1, -1, -width], [size - width, -width, 1]][quarters];
+  for (let channel = 0, to = 0; channel < 3; channel++) {
+    for (let y = 0; y < copy.height; y++) {
+      for (let x = 0, from = channel * size + start + y * down; x < copy.width; x++, from += across) {
+        copy.data[to++] = data[from];
+      }
+    }
+  }
+  return copy;
 }
 
 /**
@@ -178,6 +204,30 @@ function cells(start, end, count) {
   ]);
 }
 
+/** The same by bilinear interpolation: `interpolate` of a part that is smaller than what is made of it. */
+export function between(image, { left, top, right, bottom }, width, height, out) {
+  const columns = neighbours(left, right, width), rows = neighbours(top, bottom, height);
+  for (let channel = 0, to = 0; channel < 3; channel++) {
+    const at = (x, y) => (x < 0 || y < 0 || x >= image.width || y >= image.height ? 0
+      : image.data[(channel * image.height + y) * image.width + x]);
+    for (const [y0, y1, down] of rows) {
+      for (const [x0, x1, across] of columns) {
+        const above = at(x0, y0) + across * (at(x1, y0) - at(x0, y0));
+        const below = at(x0, y1) + across * (at(x1, y1) - at(x0, y1));
+        out[to++] = above + down * (below - above);
+      }
+    }
+  }
+}
+
+/** For each of `count` places the two pixels beside it, and how far it lies from the first to the second. */
+function neighbours(start, end, count) {
+  return Array.from({ length: count }, (_, i) => {
+    const place = Math.max(0, ((i + 0.5) * (end - start)) / count - 0.5), first = Math.floor(place);
+    return [start + first, Math.min(start + first + 1, end - 1), place - first];
+  });
+}
+
 /**
  * Cuts a part out.
  *
@@ -194,6 +244,20 @@ export function cut(image, { left, top, right, bottom }) {
     }
   }
   return part;
+}
+
+/** Whether no pixel of a photograph has a colour. */
+export function isGrey({ data }) {
+  for (let i = 0; i < data.length; i += 4) if (data[i] !== data[i + 1] || data[i] !== data[i + 2]) return false;
+  return true;
+}
+
+/** Takes the colours out of a picture: in place. */
+export function makeGrey({ width, height, data }) {
+  const size = width * height;
+  for (let i = 0; i < size; i++) {
+    data[i] = data[i + size] = data[i + 2 * size] = (data[i] + data[i + size] + data[i + 2 * size]) / 3;
+  }
 }
 
 /** @returns {Photograph} what a canvas takes. */
