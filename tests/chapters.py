@@ -18,7 +18,7 @@ BUILT = {
     "04": {"network.transformer", "network.hfeb"},
     "05": {"training.losses"},
     "06": {"network.elsface"} | {f"training.{name}" for name in ("config", "optim", "schedule", "batches", "trainer")},
-    "07": {"metrics.image", "metrics.sets", "metrics.evaluator"},
+    "07": {"metrics.image", "metrics.sets"},
 }
 
 

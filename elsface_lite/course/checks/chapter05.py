@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ...training.losses import blur_matrix, gaussian_blur, gaussian_kernel, unsharp_mask
-from .compare import FORGOTTEN, Checks, compare
+from .compare import FORGOTTEN, Checks, Function, compare
 
 
 def _picture(*shape: int, seed: int = 0) -> Tensor:
@@ -21,6 +21,11 @@ def _refuses(answer: Any, *case: Any) -> bool:
     except (ValueError, AssertionError):
         return True
     return False
+
+
+def _with(function: Function, *rest: Any) -> Function:
+    """Of the first two arguments alone."""
+    return lambda first, second: function(first, second, *rest)
 
 
 def check_gaussian_kernel(answer: Any) -> str:
@@ -112,18 +117,15 @@ def check_sharp_loss(answer: Any) -> str:
             apart(*case).abs().mean((1, 2, 3))
         ),
     }
-    cases: list[tuple[Any, ...]] = []
-    for seed, (shape, taps, amount) in enumerate([((1, 3, 32, 40), 21, ()), ((2, 3, 20, 24), 9, (1.5,))]):
-        cases.append((_picture(*shape, seed=seed), _picture(*shape, seed=seed + 5), gaussian_kernel(taps), *amount))
-
-    def fixed(function: Any, rest: list[Any]) -> Any:
-        return lambda sr, hr: function(sr, hr, *rest)
-
-    problem = compare(answer, loss, cases, mistakes, tolerance=1e-6)
-    for sr, hr, *rest in cases if not problem else ():
-        theirs, mine = (fixed(function, rest) for function in (loss, answer))
-        problem = problem or compare(mine, theirs, [(sr, hr)], tolerance=1e-6, gradient=True)
-    return problem
+    for seed, (shape, taps, amount) in enumerate([((1, 3, 32, 40), 21, 0.5), ((2, 3, 20, 24), 9, 1.5)]):
+        kernel, pair = gaussian_kernel(taps), (_picture(*shape, seed=seed), _picture(*shape, seed=seed + 5))
+        problem = compare(answer, loss, [(*pair, kernel) if amount == 0.5 else (*pair, kernel, amount)], mistakes, 1e-6)
+        # The gradient reaches the two pictures; the kernel is given.
+        mine, theirs = (_with(function, kernel, amount) for function in (answer, loss))
+        problem = problem or compare(mine, theirs, [pair], tolerance=1e-6, gradient=True)
+        if problem:
+            return problem
+    return ""
 
 
 def check_lash_taps(answer: Any) -> str:
