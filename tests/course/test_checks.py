@@ -482,6 +482,13 @@ def test_a_right_answer_is_accepted(name, answer, capsys):
     assert capsys.readouterr().out.startswith(f"✓ {name}: right.")
 
 
+@pytest.mark.parametrize(("name", "answer"), cases(answers04.RIGHT))
+def test_it_is_accepted_where_gradients_are_off(name, answer):
+    """As in chapter 04, which looks at a finished network."""
+    with torch.no_grad():
+        assert wrong(name, answer) == ""
+
+
 @pytest.mark.parametrize(("name", "case"), cases(WRONG))
 def test_a_wrong_answer_is_refused_in_words_that_fit(name, case, capsys):
     answer, words = case

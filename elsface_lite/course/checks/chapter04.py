@@ -17,6 +17,7 @@ def _normal(*shape: int, seed: int = 0) -> Tensor:
     return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
 
 
+@torch.enable_grad()  # the chapter looks at a finished network, and has gradients off
 def check_weighted_values(answer: Any) -> str:
     cases = []
     for seed, (n, heads, tokens, d, many) in enumerate([(3, 2, 9, 4, 1), (2, 1, 16, 10, 2), (1, 3, 5, 7, 1)]):
@@ -53,6 +54,7 @@ def check_weighted_values(answer: Any) -> str:
     )
 
 
+@torch.enable_grad()  # the chapter looks at a finished network, and has gradients off
 def check_to_windows(answer: Any) -> str:
     def cut(x: Tensor, pattern: str, window: int) -> Tensor:
         return rearrange(x, pattern, wh=window, ww=window)
@@ -128,6 +130,7 @@ def check_shifted_window_mask(answer: Any) -> str:
     return compare(forbidden, shifted_window_mask, cases, mistakes, tolerance=1e-6)
 
 
+@torch.enable_grad()
 def check_high_pass(answer: Any) -> str:
     def forward(part: HighPass, x: Tensor, pool_of: str = "r", sign: int = -1) -> Tensor:
         r = part.body(x)
@@ -151,14 +154,13 @@ def check_high_pass(answer: Any) -> str:
             part.body(x) - F.interpolate(F.avg_pool2d(padded(part.body(x), 2), 2), scale_factor=2)
         ),
     }
-    with torch.random.fork_rng([]), torch.enable_grad():
+    with torch.random.fork_rng([]):
         torch.manual_seed(0)
         even = [(HighPass(4), _normal(2, 4, 8, 12)), (HighPass(6, 3), _normal(1, 6, 6, 4, seed=1))]
         odd = [(HighPass(4, 3), _normal(1, 4, 7, 10, seed=2))]
     # An answer for even sizes alone stops with an error at odd ones, after its other mistakes have been named.
-    with torch.enable_grad():
-        problem = compare(answer, HighPass.forward, even, mistakes, gradient=True)
-        return problem or compare(answer, HighPass.forward, odd)
+    problem = compare(answer, HighPass.forward, even, mistakes, gradient=True)
+    return problem or compare(answer, HighPass.forward, odd)
 
 
 def check_islands(answer: Any) -> str:
