@@ -6,15 +6,9 @@ from typing import Any
 
 from ..errors import ElsfaceError
 from ..files import whole_file
+from .checks import CHAPTERS
 
 FILE = "progress.json"
-# What there is to solve, by chapter: tasks by the name that the reader writes, exercises by number.
-ASKED = {
-    "00": ("psnr", "lost", "00.1", "00.2", "00.3"),
-    "01": ("downscale", "center_crop", "radial_profile", "01.1", "01.2", "01.3"),
-    "02": ("modulate", "LatentStyleEncoder.forward", "02.1", "02.2", "02.3"),
-    "03": ("ResidualBlock", "CNNStream.forward", "side", "03.1", "03.2", "03.3"),
-}
 _kept: dict[str, Any] = {}  # of this session; the file adds what earlier ones left
 
 
@@ -36,7 +30,7 @@ def keep(key: str, value: Any) -> None:
 
 def progress() -> None:
     """Prints which tasks and exercises of each chapter are solved."""
-    for chapter, names in ASKED.items():
+    for chapter, names in CHAPTERS.items():
         solved = [name for name in names if recall(f"solved {name}")]
         marks = ", ".join(f"{'✓' if name in solved else '○'} {name}" for name in names)
         print(f"{chapter}  {len(solved)} of {len(names)}   {marks}")

@@ -17,7 +17,6 @@ def _normal(*shape: int, seed: int = 0) -> Tensor:
     return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
 
 
-@torch.enable_grad()  # the chapter looks at a finished network, and has gradients off
 def check_weighted_values(answer: Any) -> str:
     cases = []
     for seed, (n, heads, tokens, d, many) in enumerate([(3, 2, 9, 4, 1), (2, 1, 16, 10, 2), (1, 3, 5, 7, 1)]):
@@ -54,7 +53,6 @@ def check_weighted_values(answer: Any) -> str:
     )
 
 
-@torch.enable_grad()  # the chapter looks at a finished network, and has gradients off
 def check_to_windows(answer: Any) -> str:
     def cut(x: Tensor, pattern: str, window: int) -> Tensor:
         return rearrange(x, pattern, wh=window, ww=window)
@@ -130,7 +128,6 @@ def check_shifted_window_mask(answer: Any) -> str:
     return compare(forbidden, shifted_window_mask, cases, mistakes, tolerance=1e-6)
 
 
-@torch.enable_grad()
 def check_high_pass(answer: Any) -> str:
     def forward(part: HighPass, x: Tensor, pool_of: str = "r", sign: int = -1) -> Tensor:
         r = part.body(x)

@@ -113,6 +113,7 @@ def described(value: Any) -> str:
     return f"a {type(value).__name__}" if isinstance(value, torch.nn.Module) else repr(value)
 
 
+@torch.enable_grad()  # a chapter that looks at a finished network has gradients off
 def _gradients(answer: Function, reference: Function, case: tuple[Any, ...]) -> str:
     """Whether the gradients that come back are the reference's."""
     found = []
