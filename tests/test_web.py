@@ -18,7 +18,6 @@ from conftest import ROOT
 from elsface_lite import read_image, restore, upscale, write_png
 from elsface_lite.data.degradation import resize
 from elsface_lite.data.sources import portraits
-from elsface_lite.inference import judge
 
 pytestmark = pytest.mark.slow
 WEB = ROOT / "web"
@@ -160,12 +159,13 @@ def test_a_photograph_is_what_restore_makes_of_it(page, tmp_path, photograph, an
         assert abs(pasted - bicubic)[inside].max() > 20, "nothing was pasted"
 
 
-def test_it_says_why_nothing_was_restored(page, tmp_path):
+def test_it_says_why_nothing_was_restored(page, built, tmp_path):
     write_png(portraits()["grace_hopper"][:, :120, :100] * 0 + 0.5, tmp_path / "grey.png")
     assert give(page, tmp_path / "grey.png").startswith("No face was found")
     assert page.get_by_role("button", name="Restore the whole picture").is_visible()
     face = portraits()["grace_hopper"][:, 50:430, 80:460]  # 324 pixels wide
-    for size, most in ((380, 256), (500, judge.LARGEST)):
+    settings = json.loads((built / "settings.json").read_text())
+    for size, most in ((380, settings["largestFace"]), (500, settings["detailedFace"])):
         write_png(resize(face, size, size), tmp_path / "large.png")
         said = give(page, tmp_path / "large.png")
         assert said.startswith(f"Nothing to do. 1 face left alone: with more than {most} pixels")
