@@ -132,19 +132,39 @@ WRONG = {
         'check("03.2", lambda channels: nn.Conv2d(channels, channels, 3, padding=1))',
         'check("03.3", lambda blocks, kernel: 1.0)',
     ],
-    "04": ["check_1((8, 16))", "check_2(lambda high_pass: high_pass)", "check_3(lambda weights, omega: weights, 0.5)"],
+    "04": [
+        'check("weighted_values", lambda q, k, v, bias: v)',
+        'check("to_windows", lambda x, window: x)',
+        'check("relative_position_index", lambda window: torch.arange(window**4).view(window**2, -1))',
+        'check("shifted_window_mask", lambda height, width, window, shift: torch.zeros(1))',
+        'check("HighPass.forward", lambda self, x: self.body(x))',
+        'check("04.1", (8, 16))',
+        'check("04.2", lambda high_pass: high_pass)',
+        'check("04.3", lambda weights, omega: 0.5)',
+    ],
     "05": [
-        "check_1(2.0)",
-        "check_2(4)",
-        "check_3(lambda sharp, kernel, amount: sharp)",
-        "check_4(lambda sr, hr: (sr - hr).square().mean())",
+        'check("gaussian_kernel", lambda size: torch.ones(size))',
+        'check("blur_matrix", lambda size, kernel: torch.eye(size))',
+        'check("unsharp_mask", lambda image, kernel, amount=0.5: image)',
+        'check("sharp_loss", lambda sr, hr, kernel, amount=0.5: (sr - hr).abs().mean())',
+        'check("05.1", 4)',
+        'check("05.2", lambda sharp, kernel, amount: sharp)',
+        'check("05.3", lambda sr, hr: (sr - hr).square().mean())',
     ],
     "06": [
         "check_1(8)",
         "check_2(ELSFaceConfig.lite())",
         "check_3(lambda model, lr, hr, most: F.l1_loss(model(lr), hr).backward() or model)",
     ],
-    "07": ["check_1(0.0)", "check_2(hr)", "check_3(lambda a, b: (0.0, 9.0))", "check_4(lambda a, b: 1.0)"],
+    "07": [
+        'check("psnr per image", lambda sr, hr: (sr - hr).square().mean())',
+        'check("ssim", lambda sr, hr: 1.0)',
+        'check("frechet_distance", lambda sr, hr: (sr.mean(0) - hr.mean(0)).square().sum())',
+        'check("bootstrap_interval", lambda values: (values.min(), values.max()))',
+        'check("07.1", 0.0)',
+        'check("07.2", lambda a, b: (0.0, 9.0))',
+        'check("07.3", lambda a, b: 1.0)',
+    ],
     "08": ["check_1(2)", "check_2(ELSFaceConfig.lite(hfebs=0, hfeb_skip=False))", "check_3(lambda model: model)"],
     "09": [
         "check_1(lambda sr: sr)",
@@ -359,7 +379,7 @@ def test_every_widget_answers_the_keyboard(chapter, theme, tmp_path, record_prop
 def test_a_wrong_answer_gets_a_hint(chapter):
     """Each check says in words why an answer is wrong, and no traceback does. (A right one passes in the chapter.)"""
     number, page, _ = chapter
-    calls, asked = WRONG.get(number, []), re.compile(r'check(?:_\d+|\("[\w.]+")')
+    calls, asked = WRONG.get(number, []), re.compile(r'check(?:_\d+|\("[\w. ]+")')
     assert {name for call in calls for name in asked.findall(call)} == set(
         asked.findall("\n".join(page.evaluate(SOURCES)))
     )
