@@ -88,7 +88,9 @@ def test_bicubic_is_equal_to_another_of_its_scale():
 
 def test_degradations_have_names():
     assert degradation_named("bicubic", 3) == Bicubic(3)
-    with pytest.raises(ElsfaceError, match=r"no degradation 'bicubik' \(did you mean bicubic\?\): choose bicubic, blind"):
+    with pytest.raises(
+        ElsfaceError, match=r"no degradation 'bicubik' \(did you mean bicubic\?\): choose bicubic, blind"
+    ):
         degradation_named("bicubik", 4)
 
 
