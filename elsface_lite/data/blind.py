@@ -15,7 +15,8 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
-from .degradation import downscale, quantize
+from .color import in_tensor, to_pil
+from .degradation import downscale
 
 FILTERS = (Image.Resampling.BOX, Image.Resampling.BILINEAR, Image.Resampling.BICUBIC)
 GREY_NOISE = 0.4  # the share of noise that is the same in all colours
@@ -64,12 +65,12 @@ class Blind:
         blurred = gaussian(hr, draw.uniform(*self.blur), draw.uniform(*self.blur), draw.uniform(0, math.pi))
         own = draw.happens(OWN_PIXELS)
         factor = self.scale if own else math.exp(draw.uniform(*map(math.log, self.shrink)))
-        picture = resized(picture_of(blurred), hr.shape[-1] / factor, hr.shape[-2] / factor, draw)
+        picture = resized(to_pil(blurred), hr.shape[-1] / factor, hr.shape[-2] / factor, draw)
         picture = self.saved(noisy(picture, draw.uniform(0, self.noise), draw), draw)
         if not own and draw.happens(RESAVED):
             again = draw.uniform(0.7, 1.4)  # off the grid of 8x8 blocks, which the second JPEG lays anew
             picture = self.saved(resized(picture, again * picture.width, again * picture.height, draw), draw)
-        return tensor_of(picture.resize((width, height), Image.Resampling.BICUBIC))
+        return in_tensor(picture.resize((width, height), Image.Resampling.BICUBIC))
 
     def saved(self, picture: Image.Image, draw: "Draw") -> Image.Image:
         """As a JPEG of some quality, read again."""
@@ -132,13 +133,3 @@ def noisy(picture: Image.Image, level: float, draw: Draw) -> Image.Image:
     channels = 1 if draw.happens(GREY_NOISE) else 3
     noise = (0.5 if picture.width < SMALL else 1) * level * draw.normal(picture.height, picture.width, channels)
     return Image.fromarray((np.asarray(picture, np.float32) + noise).round().clip(0, 255).astype(np.uint8))
-
-
-def picture_of(image: Tensor) -> Image.Image:
-    """(3, h, w) in [0, 1] as a PIL image."""
-    return Image.fromarray((255 * quantize(image)).byte().permute(1, 2, 0).numpy())
-
-
-def tensor_of(picture: Image.Image) -> Tensor:
-    """A PIL image as (3, h, w) in [0, 1]."""
-    return torch.from_numpy(np.array(picture)).permute(2, 0, 1).contiguous().float() / 255

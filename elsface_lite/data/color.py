@@ -47,8 +47,7 @@ def from_srgb(image: Tensor, profile: bytes, channels: int) -> Tensor:
 def _converted(image: Tensor, profile: bytes, back: bool, mode: str | None = None) -> Tensor:
     """By Pillow's ImageCms, which knows 8 bits."""
     picture = to_pil(image)
-    converted = ImageCms.applyTransform(picture, _transform(profile, mode or picture.mode, back))
-    return torch.from_numpy(np.atleast_3d(np.array(converted))).permute(2, 0, 1).float() / 255
+    return in_tensor(_transform(profile, mode or picture.mode, back).apply(picture))
 
 
 def to_pil(image: Tensor) -> Image.Image:
@@ -59,9 +58,14 @@ def to_pil(image: Tensor) -> Image.Image:
     return Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels)
 
 
+def in_tensor(picture: Image.Image) -> Tensor:
+    """A PIL image of 8 bits as (c, h, w) in [0, 1]: the inverse of `to_pil`."""
+    return torch.from_numpy(np.atleast_3d(np.array(picture))).permute(2, 0, 1).contiguous().float() / 255
+
+
 def without_ink(image: Image.Image, profile: bytes | None) -> Image.Image:
     """A CMYK picture in sRGB, by its profile if that can be used."""
     if profile:
         with suppress(Exception):  # a damaged profile, or none of ink
-            return ImageCms.applyTransform(image, _transform(profile, "CMYK", False)) or image
+            return _transform(profile, "CMYK", False).apply(image)
     return image.convert("RGB")

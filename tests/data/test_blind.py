@@ -10,7 +10,8 @@ from PIL import Image
 from torch import Tensor
 
 import elsface_lite as ef
-from elsface_lite.data.blind import Draw, gaussian, noisy, picture_of, resized, tensor_of
+from elsface_lite.data.blind import Draw, gaussian, noisy, resized
+from elsface_lite.data.color import in_tensor, to_pil
 
 CLEAN = dict(blur=(1e-3, 1e-3), noise=0.0, quality=(100, 100), clean=0.0)  # as little as there can be of each
 
@@ -61,17 +62,17 @@ def test_a_blur_is_a_gaussian_of_its_own_width_on_each_axis():
 def test_noise_has_the_level_that_it_is_given():
     grey, levels = Image.new("RGB", (200, 200), (128, 128, 128)), []
     for number in range(10):
-        noise = 255 * tensor_of(noisy(grey, 10.0, Draw(ef.generator(number)))) - 128
+        noise = 255 * in_tensor(noisy(grey, 10.0, Draw(ef.generator(number)))) - 128
         levels.append(torch.equal(noise[0], noise[1]))
         assert noise.std().item() == pytest.approx(10, rel=0.03)
     assert 0 < sum(levels) < 10, "grey in some, coloured in others"
-    few = 255 * tensor_of(noisy(grey.resize((20, 200)), 10.0, Draw(ef.generator(0)))) - 128
+    few = 255 * in_tensor(noisy(grey.resize((20, 200)), 10.0, Draw(ef.generator(0)))) - 128
     assert few.std().item() == pytest.approx(5, rel=0.1), "half of it in a face of few pixels"
 
 
 def test_pictures_become_tensors_and_back(face):
-    assert torch.equal(tensor_of(picture_of(face)), ef.quantize(face))
-    assert resized(picture_of(face), 40.4, 1.0, Draw(ef.generator(0))).size == (40, 4)
+    assert torch.equal(in_tensor(to_pil(face)), ef.quantize(face))
+    assert resized(to_pil(face), 40.4, 1.0, Draw(ef.generator(0))).size == (40, 4)
 
 
 def test_it_is_named(face):

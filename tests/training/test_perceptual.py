@@ -46,6 +46,20 @@ def test_the_gradient_is_that_of_the_function(pair):
     assert change.item() == pytest.approx(gradient.norm().item(), rel=0.05)
 
 
+def test_the_gradient_in_bfloat16_points_the_same_way(pair):
+    loss()  # or a skip
+    gradients = []
+    for precision in (torch.float32, torch.bfloat16):
+        sr = pair[0].clone().requires_grad_()
+        value = ef.LPIPSLoss(precision=precision)(sr, pair[1])
+        value.backward()
+        assert value.dtype == torch.float32
+        gradients.append(sr.grad.flatten())
+    cosine = torch.cosine_similarity(*gradients, dim=0).item()
+    print(f"cosine of the gradients in bfloat16 and float32: {cosine:.3f}")
+    assert 0.9 < cosine < 0.9999, "the same way, and not the same computation"
+
+
 def test_values_outside_the_range_keep_their_gradient(pair):
     """As a network gives them early in training; the metric would refuse them."""
     sr = (pair[0] + 0.7).requires_grad_()
