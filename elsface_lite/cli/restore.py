@@ -11,7 +11,7 @@ from ..files import whole_file
 from ..inference.export import load_exported
 from ..inference.finder import SMALLEST
 from ..inference.lists import read_faces, write_faces
-from ..inference.restore import restore
+from ..inference.restore import restore, weights_for
 from ..inference.task import Restored
 from .terminal import color, complain, positive, table
 
@@ -36,7 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--paste", action="store_true", help="put the faces back into the photograph, enlarged up to 50 megapixels")
     add("--scale", type=positive, metavar="N", help="with --paste: enlarge the photograph N times")
     add("--size-as-input", action="store_const", dest="scale", const=1, help="with --paste: do not enlarge it")
-    add("--size", type=positive, metavar="N", help="bring faces to NxN pixels first; 32 helps very noisy ones")
+    add("--size", type=positive, metavar="N", help="bring faces to NxN pixels first (as many as their detail needs)")
     add("--strength", type=float, default=1.0, metavar="S", help="of the restored face, 0 to 1 (1)")
     add("--format", choices=FORMATS, help="of the results (default: that of each input)")
     add("--quality", type=positive, metavar="Q", help="of JPEG, WebP, AVIF and HEIC, 1 to 100 (95)")
@@ -45,7 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add("--faces", metavar="LIST.json", help="take the faces from a list, search for none (see --boxes-out)")
     add("--boxes-out", metavar="LIST.json", help="write where the faces are")
-    add("--weights", default="lite-x4", metavar="NAME", help="weights by name, or a .safetensors file (lite-x4)")
+    add("--weights", metavar="NAME", help="by name, or a .safetensors file (lite-x4-blind; with --lr lite-x4)")
     add("--sharpness", type=float, default=0.0, metavar="S", help="0 is faithful, 1 is sharp (0); see the model card")
     add("--runtime", choices=["torch", "onnx"], default="torch", help="onnx: run NAME.onnx, which `export` has written")
     add("--device", metavar="D", help="cpu, cuda, ... (default: the best there is)")
@@ -74,7 +74,7 @@ def run(args: argparse.Namespace) -> int:
         if args.device:
             raise ElsfaceError("--device is for the torch runtime: with --runtime onnx leave it out.")
         # Of LR faces several batches are restored at once, each on one core.
-        options["weights"] = load_exported(args.weights, threads=1 if args.lr else None)
+        options["weights"] = load_exported(args.weights or weights_for(args.lr), threads=1 if args.lr else None)
     results = restore(args.inputs, progress=not args.quiet, **options)
     failed = [result for result in results if result.error]
     for result in failed:

@@ -1,22 +1,93 @@
-"""Which faces are restored, and which are left as they are: no pixels are replaced by fewer, or by worse ones."""
+"""Which faces are restored, and from how many pixels; which are left as they are (chapter 10).
 
+Nothing is put back that is not better: a face that is large and sharp is not tried, and one that comes out as it went
+in, or as somebody else's, is dropped.
+"""
+
+import torch.nn.functional as F
 from torch import Tensor
 
+from ..data.degradation import quantize
 from .box import Box
 
-LARGEST = 400  # pixels of a face that still gains; the networks learned from 32x32
+FULL = 0.4  # of the detail one octave coarser: a sharp face has at least so much in its finest octave
+FAINT = 1 / 255  # detail below this, root mean square, is rounding
+SMALLEST = 24  # pixels that a face is never brought below
+LARGEST = 400  # pixels of a sharp face that still gains; the networks learned from 32 and 64
+LEAST = 1 / 255  # of change, root mean square, that can be seen at all
 
 
-def judge(lr: Tensor, box: Box) -> str | None:
-    """Why a face should be left alone.
+def halvings(face: Tensor, side: float) -> int:
+    """How often a face can be halved before it loses detail: a blurred or enlarged face has more pixels than detail.
+
+    What each octave holds is what is lost by halving. In a natural picture it hardly falls from one octave to the next
+    finer one; where it does, the picture was blurred there.
 
     Args:
-        lr: (3, h, w), the face as the network would take it.
-        box: where it is in its photograph.
+        face: (3, h, w), a part of a photograph.
+        side: of the face in it, in pixels.
+
+    Returns:
+        0 for a sharp face.
+    """
+    gray, count = face.mean(0, keepdim=True), 0
+    half, detail = _octave(gray)
+    while side / 2 >= SMALLEST and min(half.shape[-2:]) > 1:
+        quarter, coarser = _octave(half)
+        if detail >= max(FULL * coarser, FAINT):
+            break
+        half, detail, side, count = quarter, coarser, side / 2, count + 1
+    return count
+
+
+def halved(image: Tensor, times: int) -> Tensor:
+    """Shrunk by a power of two, as LR faces are; the border is repeated until this divides the sides.
+
+    Args:
+        image: (3, h, w) in [0, 1].
+        times: how often.
+
+    Returns:
+        (3, ceil(h / 2**times), ceil(w / 2**times)) in [0, 1], with 8-bit values.
+    """
+    return quantize(_shrunk(image, 2**times))
+
+
+def _shrunk(image: Tensor, factor: int) -> Tensor:
+    height, width = image.shape[-2:]
+    whole = F.pad(image[None], (0, -width % factor, 0, -height % factor), mode="replicate")
+    return F.interpolate(whole, scale_factor=1 / factor, mode="bicubic", antialias=True)[0]
+
+
+def _octave(gray: Tensor) -> tuple[Tensor, float]:
+    """A picture (1, h, w) of half the size, and the root mean square of what it lost by that."""
+    half = _shrunk(gray, 2)
+    again = F.interpolate(half[None], scale_factor=2, mode="bicubic")[0, :, : gray.shape[-2], : gray.shape[-1]]
+    return half, (gray - again).square().mean().sqrt().item()
+
+
+def judge(place: Box) -> str | None:
+    """Why a face should be left alone, before it is restored.
+
+    Args:
+        place: where it is in the picture that the network would take, which holds all its detail.
 
     Returns:
         The reason, in a few words; None if it should be restored.
     """
-    if box.side > LARGEST:
-        return f"left alone: with {box.side:.0f} pixels it has more detail than the network draws"
+    if place.side > LARGEST:
+        return f"left alone: sharp as it is, with {place.side:.0f} pixels"
     return None
+
+
+def unchanged(before: Tensor, after: Tensor) -> str | None:
+    """Why a restored face should not be put back.
+
+    Args:
+        before, after: (3, s, s) in [0, 1], the face enlarged by bicubic interpolation, and restored.
+
+    Returns:
+        The reason, in a few words; None if it should be.
+    """
+    change = (after - before).square().mean().sqrt().item()
+    return f"left alone: restored, it changes by {255 * change:.1f} of 255" if change < LEAST else None

@@ -46,7 +46,7 @@ class Results(list[Restored]):
 def restore(
     inputs: Picture | Iterable[Picture],
     *,
-    weights: str | os.PathLike[str] | nn.Module = "lite-x4",
+    weights: str | os.PathLike[str] | nn.Module | None = None,
     sharpness: float = 0.0,
     out: str | os.PathLike[str] | None = None,
     lr: bool = False,
@@ -65,21 +65,22 @@ def restore(
 ) -> Results:
     """Restores the faces in pictures; one that fails does not stop the others.
 
-    In a photograph the faces are found, and each is restored at the size that it has there, from the photograph's own
-    pixels; what comes out is turned upright. To bring a large face down to the LR size that the network was trained on
-    (32x32 at x4) loses more than the network gives back, unless the face is very noisy: for that there is `size`. A
-    face of more than 400 pixels is left as it is. What a file holds beside its pixels goes into its result.
+    In a photograph the faces are found, and each is restored from the photograph's own pixels, as many as its detail
+    needs: one that is blurred or was enlarged is halved until it is sharp (`judge.halvings`); what comes out is turned
+    upright. A sharp face of more than 400 pixels is left as it is, and so is one that would come out as it went in.
+    What a file holds beside its pixels goes into its result.
 
     Args:
         inputs: paths of files, folders and patterns, and pictures in any form that `as_photograph` takes: one, or any
             number; (b, 3, h, w) is b of them.
-        weights: a name or a path for `load_pretrained`, or a network: an ELSFace, or an `export.OnnxModel`.
+        weights: a name or a path for `load_pretrained`, or a network: an ELSFace, or an `export.OnnxModel`. None takes
+            lite-x4-blind for photographs, and lite-x4, which knows shrunk faces only, for LR faces.
         sharpness: of named weights, from 0 (faithful) to 1 (sharp), see `load_pretrained`.
         out: the folder for the results, named after their inputs, with the folders below an input folder; None keeps
             them in memory.
         lr: the pictures are LR faces: nothing is searched, cut out or resized.
         paste: put the faces back into the photograph. Where no face is, it changes by the enlargement only.
-        size: bring every face to this many LR pixels first, 8 to 512; None leaves it at its own size.
+        size: bring every face to this many LR pixels first, 8 to 512; None as said above.
         scale: enlarge the photograph so many times, 1 to 8; None takes the network's own scale, or as much of it as
             makes no more than 50 megapixels.
         strength: of the restored face, over the one that is enlarged by bicubic interpolation, from 0 to 1.
@@ -102,7 +103,7 @@ def restore(
             range, or does not go with another.
     """
     _check(lr, paste, size, scale, strength, smallest, format, quality, batch_size, resume and out is None)
-    model = _loaded(weights, sharpness, device)
+    model = _loaded(weights or weights_for(lr), sharpness, device)
     output = Output(out, format, quality) if out is not None else None
     work = Work(model, lr, paste, size, scale, strength, faces, smallest, batch_size, output is not None)
     results = Results()
@@ -122,6 +123,11 @@ def restore(
             bar.update(count)
     results += [task.result for task in tasks]
     return results
+
+
+def weights_for(lr: bool) -> str:
+    """The name of the weights for LR faces, which are taken to be shrunk and nothing else, or for photographs."""
+    return "lite-x4" if lr else "lite-x4-blind"
 
 
 def _check(

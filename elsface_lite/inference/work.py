@@ -15,7 +15,7 @@ from ..errors import ElsfaceError
 from .box import Box, Sighting
 from .faces import bounds, cut_out, paste
 from .finder import search, smallest_of
-from .judge import judge
+from .judge import halved, halvings, judge, unchanged
 from .super_resolve import super_resolve
 from .task import Face, Restored, Task
 
@@ -66,7 +66,7 @@ class Work:
         for box, score in self.sightings(photo, task.result):
             face = Face(box, score)
             part, place = self.lr_face(photo, box)
-            if reason := judge(part, place):
+            if reason := judge(place):
                 face.judgement = reason
             else:
                 task.parts.append(part)
@@ -102,6 +102,8 @@ class Work:
         part, place = photo.rgb(slice(top, bottom), slice(left, right)), box.moved(-left, -top)
         if self.size:
             return quantize(cut_out(part, place, self.size)), Box(self.size / 2, self.size / 2, self.size)
+        if times := halvings(part, place.side):
+            return halved(part, times), place.scaled(0.5**times)
         return part, place
 
     def restore(self, tasks: list[Task]) -> None:
@@ -125,18 +127,22 @@ class Work:
         bicubic = [upscale(part, scale) for part in task.parts]
         if photo.is_grey():
             restored = [sr.mean(0, keepdim=True).expand(3, -1, -1) for sr in restored]
-        restored = [before.lerp(sr, self.strength) for before, sr in zip(bicubic, restored, strict=True)]
         if self.lr:
+            restored = [before.lerp(sr, self.strength) for before, sr in zip(bicubic, restored, strict=True)]
             alpha = photo.enlarged(scale).alpha if photo.alpha is not None else None
             return self.deliver(task, [replace(photo.like(sr), alpha=alpha) for sr in restored], restored)
         faces = [face for face in task.result.faces if face.restored]
-        after = [self.upright(sr, place) for sr, place in zip(restored, task.places, strict=True)]
-        for face, before, place, image in zip(faces, bicubic, task.places, after, strict=True):
-            face.before, face.after = self.upright(before, place), image
+        for face, before, sr, place in zip(faces, bicubic, restored, task.places, strict=True):
+            face.before, after = self.upright(before, place), self.upright(sr, place)
+            if reason := unchanged(face.before, after):
+                face.judgement = reason
+            else:
+                face.after = face.before.lerp(after, self.strength)
         if self.paste:
             pasted = self.pasted(photo, task)
             self.deliver(task, [pasted], None if self.in_files else [pasted.rgb()])
         else:
+            after = [face.after for face in faces if face.after is not None]
             self.deliver(task, [photo.like(image) for image in after], after)
         return None
 

@@ -97,7 +97,7 @@ def test_what_was_done_is_written_and_shown(
     code, text, _ = run(capsys, *words, "--faces", tmp_path / "boxes.json", "--resume")
     assert code == 0 and text.splitlines()[0] == f"0 restored, 0 failed, 1 were there: see {tmp_path / 'out'}"
     code, text, _ = run(capsys, *words, "--faces", tmp_path / "boxes.json")
-    assert code == 0 and "left alone: with 39 pixels" in text and "0 restored, 0 failed, 1 left as they are" in text
+    assert code == 0 and "sharp as it is, with 39 pixels" in text and "0 restored, 0 failed, 1 left as they are" in text
     assert "searched" not in text
 
 
