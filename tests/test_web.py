@@ -48,7 +48,7 @@ def built(tmp_path_factory) -> Path:
         pytest.skip("no page: install node and npm")
     subprocess.run(["make", "web/node_modules"], cwd=ROOT, check=True)
     out = tmp_path_factory.mktemp("web")
-    runpy.run_path(WEB / "build.py")["build"](out, "lite-x4")
+    runpy.run_path(WEB / "build.py")["build"](out, "lite-x4-blind")
     return out
 
 
@@ -110,7 +110,7 @@ def test_sizes(built):
     for runtime, other in (("wasm", "webgpu"), ("webgpu", "wasm")):
         loaded = everything - size[runtimes[other]["script"]] - size[runtimes[other]["binary"]]
         assert loaded < 25e6, f"{runtime}: {loaded}"
-    assert size["models/network.onnx"] < 3.3e6
+    assert max(size["models/faithful.onnx"], size["models/sharp.onnx"]) < 3.3e6
 
 
 def test_lock_names_no_registry():
@@ -122,8 +122,23 @@ def test_lock_names_no_registry():
 def test_a_face_is_what_restore_makes_of_it(page, built):
     """A small picture is taken as an LR face: within 1/255, since both round to 8 bits."""
     assert give(page, built / "example.png").startswith("1 face restored in")
-    (result,) = restore(built / "example.png", lr=True)
+    (result,) = restore(built / "example.png", lr=True, weights="lite-x4-blind")
     assert abs(shown(page) - expected(result.image)).max() <= 1
+
+
+def test_the_slider_ends_at_what_the_sharp_weights_make(page, built):
+    """Between the ends the two pictures are mixed."""
+    give(page, built / "example.png")
+    slider = page.get_by_role("slider", name="Faithful Sharp")
+    slider.wait_for()
+    faithful = shown(page)
+    slider.fill("1")
+    (result,) = restore(built / "example.png", lr=True, weights="lite-x4-blind", sharpness=1)
+    assert abs(shown(page) - expected(result.image)).max() <= 1
+    slider.fill("0.5")
+    assert abs(shown(page) - (faithful + expected(result.image)) / 2).max() <= 2
+    slider.fill("0")
+    assert (shown(page) == faithful).all()
 
 
 def two_people() -> torch.Tensor:
@@ -139,6 +154,7 @@ def two_people() -> torch.Tensor:
     [
         pytest.param(lambda: shrunk("grace_hopper", 4).mean(0, keepdim=True).expand(3, -1, -1), [0], id="grey"),
         pytest.param(two_people, [0, -90], id="two, one on her side"),
+        pytest.param(lambda: resize(shrunk("grace_hopper", 6), 300, 255), [0], id="enlarged: halved before"),
     ],
 )
 def test_a_photograph_is_what_restore_makes_of_it(page, tmp_path, photograph, angles):

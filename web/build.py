@@ -34,6 +34,7 @@ PASTED_PIXELS = 16_000_000
 LARGEST_FACE = 256
 SMALL_PICTURE = 64  # up to which a picture is taken as a face
 EXAMPLE_SIDE = 32
+ENDS = {"faithful": 0, "sharp": 1}  # of the slider, as sharpness
 
 
 def copy_files(out: Path) -> None:
@@ -60,14 +61,15 @@ def make_example(model: ELSFace, out: Path) -> None:
         write_png(picture, out / f"example{name}.png")
 
 
-def settings(model: ELSFace, out: Path) -> dict[str, object]:
+def settings(networks: dict[str, ELSFace], out: Path) -> dict[str, object]:
     """What the scripts must know of the Python side, so that no number stands in two places."""
     runtimes = {
         name: dict(script=f"ort/{script}", binary=f"ort/{binary}") for name, (script, binary) in RUNTIMES.items()
     }
     loaded = [path for folder in ("models", "ort") for path in sorted((out / folder).iterdir())]
     return {
-        "scale": model.config.scale,
+        "networks": list(networks),
+        "scale": networks["faithful"].config.scale,
         "faceSide": HR_SIZE,
         "landmarks": [(point.real, point.imag) for point in box.LANDMARKS],
         "around": box.AROUND,
@@ -83,7 +85,11 @@ def settings(model: ELSFace, out: Path) -> dict[str, object]:
         "stride": detector.STRIDE,
         "cell": detector.CELL,
         "maxBoxes": detector.MAX_BOXES,
+        "full": judge.FULL,
+        "faint": judge.FAINT,
+        "smallestFace": judge.SMALLEST,
         "detailedFace": judge.LARGEST,
+        "least": judge.LEAST,
         "pastedPixels": PASTED_PIXELS,
         "largestFace": LARGEST_FACE,
         "smallPicture": SMALL_PICTURE,
@@ -108,20 +114,21 @@ def build(out: Path, weights: str) -> None:
     Raises:
         ElsfaceError: a package or the weights are missing, with what brings them.
     """
-    model = load_pretrained(weights)
+    networks = {name: load_pretrained(weights, sharpness) for name, sharpness in ENDS.items()}
     (out / "models").mkdir(parents=True, exist_ok=True)
     copy_files(out)
-    make_example(model, out)
+    make_example(networks["faithful"], out)
     export_detector(out / "models")
-    export_for_browser(model, out / "models" / "network.onnx")
-    (out / "settings.json").write_text(json.dumps(settings(model, out)), encoding="utf-8")
+    for name, network in networks.items():
+        export_for_browser(network, out / "models" / f"{name}.onnx")
+    (out / "settings.json").write_text(json.dumps(settings(networks, out)), encoding="utf-8")
     name_version(out)
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("out", type=Path, help="the folder, such as build/docs/web")
-    parser.add_argument("--weights", default="lite-x4", help="of the network: a name or a file (lite-x4)")
+    parser.add_argument("--weights", default="lite-x4-blind", help="a name or a file (lite-x4-blind)")
     args = parser.parse_args()
     try:
         build(args.out, args.weights)

@@ -4,10 +4,10 @@ import { readPhotograph, savePicture, takePhotograph } from './files.js';
 
 const byId = (id) => document.getElementById(id);
 const [before, after] = document.querySelectorAll('#result canvas');
-const [result, status, progress] = ['result', 'status', 'progress'].map(byId);
+const [result, status, progress, sharpness] = ['result', 'status', 'progress', 'sharpness'].map(byId);
 const search = new URLSearchParams(location.search);
-/** What is on the page: the settings, the number of the job, its file, photograph and faces. */
-const now = { settings: null, ready: false, job: 0, file: null, photograph: null, faces: [] };
+/** What is on the page: the settings, the number of the job, its file, photograph and faces, and what each network made. */
+const now = { settings: null, ready: false, job: 0, file: null, photograph: null, faces: [], made: {} };
 let worker;
 
 /** Puts the service worker before the page, once: with it there are threads, and the page works without a network. */
@@ -32,6 +32,7 @@ function start() {
   byId('file').onchange = ({ target }) => { if (target.files[0]) take(target.files[0]); target.value = ''; };
   byId('save').onclick = () => savePicture(after, now.file);
   byId('whole').onclick = () => send(true);
+  sharpness.querySelector('input').oninput = blend;
   byId('try').onclick = async () => take(new File([await (await fetch('example.png')).blob()], 'example.png'));
   byId('camera').hidden = !navigator.mediaDevices?.getUserMedia;
   byId('camera').onclick = () => takePhotograph(byId('booth')).then((file) => file && take(file),
@@ -79,7 +80,30 @@ function draw({ width, height, data }) {
     Object.assign(canvas, { width, height });
     canvas.getContext('2d').putImageData(new ImageData(data, width, height), 0, 0);
   }
+  now.made = {};
+  sharpness.hidden = true;
   result.fit();
+}
+
+/** Notes a face that a network made, and shows it. */
+function put(network, { number, left, top, photograph }) {
+  const { width, height, data } = photograph, { width: across, height: down } = before;
+  const made = (now.made[network] ??= { canvas: new OffscreenCanvas(across, down), parts: [] });
+  made.canvas.getContext('2d').putImageData(new ImageData(data, width, height), left, top);
+  made.parts.push([left, top, width, height]);
+  now.faces[number].state = 'done';
+  blend();
+}
+
+/** The faces of the faithful network, and over them those of the sharp one, as opaque as the slider says. */
+function blend() {
+  const context = after.getContext('2d'), weight = Number(sharpness.querySelector('input').value);
+  const over = (network, alpha) => {
+    context.globalAlpha = alpha;
+    for (const part of network?.parts ?? []) context.drawImage(network.canvas, ...part, ...part);
+  };
+  over(now.made.faithful, 1);
+  if (weight) over(now.made.sharp, weight);
 }
 
 /** Sends the photograph to the worker, as one that holds faces or as one face. */
@@ -106,13 +130,19 @@ const hear = {
     if (faces.length) draw(photograph);
     count();
   },
-  restored({ number, left, top, photograph }) {
-    const { width, height, data } = photograph, face = now.faces[number];
-    after.getContext('2d').putImageData(new ImageData(data, width, height), left, top);
-    face.state = 'done';
+  faithful(part) {
+    put('faithful', part);
     result.toggleAttribute('still', false);
-    if (now.faces.filter(({ state }) => state === 'done').length === 1) lookAt(face);
+    if (now.made.faithful.parts.length === 1) lookAt(now.faces[part.number]);
     showFaces();
+    count();
+  },
+  sharp(part) {
+    put('sharp', part);
+    sharpness.hidden = false;
+  },
+  left({ number, kept }) {
+    Object.assign(now.faces[number], { state: 'kept', kept });
     count();
   },
   done: ({ seconds }) => finish(seconds),

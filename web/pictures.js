@@ -46,6 +46,18 @@ export function resized(image, factor) {
   return clamped(resize(image, width, height));
 }
 
+/** A copy with its border repeated to the right and below. */
+export function padded(image, width, height) {
+  const copy = picture(width, height), size = image.width * image.height;
+  for (let channel = 0, to = 0; channel < 3; channel++) {
+    for (let y = 0; y < height; y++) {
+      const from = channel * size + Math.min(y, image.height - 1) * image.width;
+      for (let x = 0; x < width; x++) copy.data[to++] = image.data[from + Math.min(x, image.width - 1)];
+    }
+  }
+  return copy;
+}
+
 /** A copy, turned counterclockwise by 0 to 3 quarters. */
 export function turn({ width, height, data }, quarters) {
   const copy = quarters % 2 ? picture(height, width) : picture(width, height), size = width * height;

@@ -8,29 +8,48 @@
 import { scaled } from './box.js';
 import { cropFace, cutAround, pasteFace } from './faces.js';
 import { findFaces } from './finder.js';
-import { clamped, cut, enlarge, isGrey, makeGrey, toPhotograph } from './pictures.js';
+import { halved, halvings, judge, unchanged } from './judge.js';
+import { clamped, cut, enlarge, isGrey, makeGrey, resize, toPhotograph } from './pictures.js';
 
 /**
  * Restores the faces in a photograph, largest first, and puts them back: `restore(..., paste=True)`.
  *
  * @param {Photograph} photograph
  * @param {object} settings what build.py writes
- * @param {import('./runtime.js').Runtime} runtime
- * @param {(event: object) => void} say each step
+ * @param {import('./runtime.js').Runtime} runtime whose networks are called faithful and, where there is one, sharp
+ * @param {(event: object) => void} say each step; done once the first network is, which is what one waits for
  */
-export async function restoreFaces(photograph, settings, { network, stages }, say) {
+export async function restoreFaces(photograph, settings, { networks, stages }, say) {
   const boxes = await findFaces(photograph, settings, stages);
   const factor = boxes.length ? enlargement(photograph, settings) : 1, large = enlarge(photograph, factor);
-  const faces = boxes.map((box) => ({ ...scaled(box, factor), pixels: lrPixels(box), kept: judge(box, settings) }));
-  say({ step: 'found', faces, photograph: copy(large) });
-  const grey = isGrey(photograph);
-  for (const [number, box] of boxes.entries()) {
-    if (faces[number].kept) continue;
-    const { face, place } = cutAround(photograph, box);
-    const sr = await superResolve(face, network, grey), size = settings.scale * Math.round(place.side);
-    const part = pasteFace(large, cropFace(sr, scaled(place, settings.scale), size), scaled(box, factor), settings);
-    say({ step: 'restored', number, left: part.left, top: part.top, photograph: toPhotograph(cut(large, part)) });
+  const faces = boxes.map((box) => ({ ...lrFace(photograph, box, settings), there: scaled(box, factor) }));
+  for (const face of faces) face.kept = judge(face.place, settings);
+  say({ step: 'found', photograph: copy(large), faces: faces.map(({ lr, there, kept }) => (
+    { ...there, pixels: lr.width * lr.height, kept })) });
+  const grey = isGrey(photograph), { scale } = settings;
+  for (const [step, network] of Object.entries(networks)) {
+    const whole = copy(large);
+    for (const [number, face] of faces.entries()) {
+      if (face.kept) continue;
+      const { lr, place, there } = face;
+      const upright = (image) => cropFace(image, scaled(place, scale), scale * Math.round(place.side));
+      const after = upright(await superResolve(lr, network, grey));
+      face.kept = unchanged(upright(clamped(resize(lr, scale * lr.width, scale * lr.height))), after, settings);
+      if (face.kept) {
+        say({ step: 'left', number, kept: face.kept });
+        continue;
+      }
+      const part = pasteFace(whole, after, there, settings);
+      say({ step, number, left: part.left, top: part.top, photograph: toPhotograph(cut(whole, part)) });
+    }
+    if (step === 'faithful') say({ step: 'done' });
   }
+}
+
+/** A face with as many pixels as its detail needs, and where in this it is. */
+function lrFace(photograph, box, settings) {
+  const { face, place } = cutAround(photograph, box), times = halvings(face, place.side, settings);
+  return times ? { lr: halved(face, times), place: scaled(place, 0.5 ** times) } : { lr: face, place };
 }
 
 /**
@@ -38,14 +57,17 @@ export async function restoreFaces(photograph, settings, { network, stages }, sa
  *
  * @param {Photograph} photograph
  */
-export async function restoreWhole(photograph, settings, { network }, say) {
+export async function restoreWhole(photograph, settings, { networks }, say) {
   const { width, height } = photograph;
   const face = scaled({ x: width / 2, y: height / 2, side: Math.min(width, height), angle: 0 }, settings.scale);
   say({ step: 'found', faces: [{ ...face, pixels: width * height, kept: null }],
         photograph: enlarge(photograph, settings.scale) });
   const lr = cut(photograph, { left: 0, top: 0, right: width, bottom: height });
-  const sr = await superResolve(lr, network, isGrey(photograph));
-  say({ step: 'restored', number: 0, left: 0, top: 0, photograph: toPhotograph(sr) });
+  for (const [step, network] of Object.entries(networks)) {
+    const sr = await superResolve(lr, network, isGrey(photograph));
+    say({ step, number: 0, left: 0, top: 0, photograph: toPhotograph(sr) });
+    if (step === 'faithful') say({ step: 'done' });
+  }
 }
 
 /** Through the network; a photograph without colours gets none. */
@@ -55,13 +77,6 @@ async function superResolve(face, network, grey) {
   return sr;
 }
 
-/** Why a face is left as it is; null if it is to be restored. */
-function judge({ side }, { detailedFace, largestFace }) {
-  if (side > detailedFace) return `with more than ${detailedFace} pixels it has more detail than the network draws`;
-  if (side > largestFace) return `with more than ${largestFace} pixels it would take this page too long`;
-  return null;
-}
-
 /** The largest that a canvas can hold everywhere, up to the network's own scale. */
 function enlargement({ width, height }, { scale, pastedPixels }) {
   const fits = (factor) => factor * factor * width * height <= pastedPixels;
@@ -69,8 +84,6 @@ function enlargement({ width, height }, { scale, pastedPixels }) {
   while (factor > 1 && !fits(factor)) factor--;
   return factor;
 }
-
-const lrPixels = ({ side }) => (1.02 * side + 8) ** 2; // about as many as the network reads: its time goes with them
 
 function copy({ width, height, data }) {
   return { width, height, data: data.slice() };

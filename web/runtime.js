@@ -3,7 +3,7 @@
  * (WebAssembly).
  *
  * @typedef {import('./pictures.js').Picture} Picture
- * @typedef {{name: string, secondsPerPixel: number, network: (lr: Picture) => Promise<Picture>,
+ * @typedef {{name: string, secondsPerPixel: number, networks: Object<string, (lr: Picture) => Promise<Picture>>,
  *     stages: import('./detector.js').Stages}} Runtime
  */
 import { picture } from './pictures.js';
@@ -21,7 +21,7 @@ const DETECTOR = ['pnet', 'rnet', 'onet'];
 export async function start(settings, asked, progress) {
   const webgpu = asked ? asked === 'webgpu' : await hasGraphicsCard();
   const build = webgpu ? settings.runtimes.webgpu : settings.runtimes.wasm;
-  const models = Object.fromEntries([...DETECTOR, 'network'].map((name) => [name, `models/${name}.onnx`]));
+  const models = Object.fromEntries([...DETECTOR, ...settings.networks].map((name) => [name, `models/${name}.onnx`]));
   const files = await load([build.binary, ...Object.values(models)], settings.bytes, progress);
   const ort = await import(`./${build.script}`);
   ort.env.wasm.wasmBinary = files[build.binary];
@@ -30,8 +30,12 @@ export async function start(settings, asked, progress) {
     new Uint8Array(files[models[name]]), { executionProviders: [provider], logSeverityLevel: 3 }));
   const stages = [];
   for (const name of DETECTOR) stages.push(await open(name, 'wasm'));
-  const network = await restorer(open, webgpu, settings.scale);
-  return { ...network, stages };
+  const networks = {}, tries = [];
+  for (const name of settings.networks) {
+    tries.push(await restorer((provider) => open(name, provider), webgpu, settings.scale));
+    networks[name] = tries.at(-1).network;
+  }
+  return { ...tries[0], networks, stages };
 }
 
 /** WebGPU needs a card that is not imitated by the processor, and WebAssembly that can wait for it. */
@@ -68,13 +72,13 @@ function run(ort, session) {
 async function restorer(open, webgpu, scale) {
   if (webgpu) {
     try {
-      return await tried('WebGPU', await open('network', 'webgpu'), scale);
+      return await tried('WebGPU', await open('webgpu'), scale);
     } catch (error) {
       console.warn('WebGPU does not work here; the processor computes.', error);
     }
   }
   const threads = self.crossOriginIsolated ? ' (threads)' : '';
-  return tried(`WebAssembly${threads}`, await open('network', 'wasm'), scale);
+  return tried(`WebAssembly${threads}`, await open('wasm'), scale);
 }
 
 async function tried(name, session, scale) {

@@ -28,7 +28,6 @@ self.onmessage = async ({ data: { job, whole, photograph } }) => {
     const runtime = await loading;
     say({ step: 'searching' });
     await (whole ? restoreWhole : restoreFaces)(photograph, await settings, runtime, say);
-    say({ step: 'done' });
   } catch (error) {
     if (job === latest) postMessage({ step: 'failed', job, message: `This picture failed: ${error.message}` });
   }

@@ -62,7 +62,8 @@ def _shrunk(image: Tensor, factor: int) -> Tensor:
 def _octave(gray: Tensor) -> tuple[Tensor, float]:
     """A picture (1, h, w) of half the size, and the root mean square of what it lost by that."""
     half = _shrunk(gray, 2)
-    again = F.interpolate(half[None], scale_factor=2, mode="bicubic")[0, :, : gray.shape[-2], : gray.shape[-1]]
+    again = F.interpolate(half[None], scale_factor=2, mode="bicubic", antialias=True)[0]
+    again = again[:, : gray.shape[-2], : gray.shape[-1]]
     return half, (gray - again).square().mean().sqrt().item()
 
 

@@ -1,0 +1,89 @@
+"""Is what `restore` puts back better, and is what it leaves alone better left? Faces whose truth is known.
+
+    python benchmarks/judging.py --faces DIR --weights lite-x4-blind --csv benchmarks/judging.csv
+
+The faces are sharp at 256 pixels. Each is spoilt in six ways, restored as in a photograph (halved as its detail allows,
+through the network, judged), and compared with the truth beside bicubic interpolation, by LPIPS and PSNR.
+"""
+
+import argparse
+import csv
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from elsface_lite.data.blind import Blind
+from elsface_lite.data.degradation import generator, quantize, resize, upscale
+from elsface_lite.data.inputs import as_image
+from elsface_lite.data.sources import faces_in
+from elsface_lite.files import whole_file
+from elsface_lite.inference.box import Box
+from elsface_lite.inference.judge import halved, halvings, judge, unchanged
+from elsface_lite.inference.optimize import optimize
+from elsface_lite.metrics.image import lpips, psnr
+from elsface_lite.network.weights import load_pretrained
+
+SIDE = 256  # of the truth
+
+
+def spoilt(hr: Tensor, number: int) -> Iterator[tuple[str, Tensor, Tensor]]:
+    """The ways: a name, what the photograph has (3, s, s), and the truth, (3, 128, 128) or (3, 256, 256)."""
+    blind, half = Blind(4, clean=0), resize(hr, 128, 128)
+    small, large = blind(half, generator(number, 0)), blind(hr, generator(number, 1))
+    yield "spoilt, 32 pixels", small, half
+    yield "spoilt, 64 pixels", large, hr
+    yield "spoilt, 32 pixels, enlarged to 128", resize(small, 128, 128), hr
+    yield "spoilt, 64 pixels, enlarged to 256", resize(large, SIDE, SIDE), hr
+    yield "blurred, 256 pixels", resize(resize(hr, 100, 100), SIDE, SIDE), hr
+    yield "sharp, 128 pixels", half, hr
+
+
+def restored(network: torch.nn.Module, face: Tensor) -> Tensor | None:
+    """As `restore` does it; None if the face is left alone."""
+    times = halvings(face, face.shape[-1])
+    lr = halved(face, times) if times else face
+    side = lr.shape[-1]
+    if judge(Box(side / 2, side / 2, side)):
+        return None
+    sr = quantize(network(lr[None])[0])
+    return None if unchanged(upscale(lr, 4), sr) else sr
+
+
+@torch.inference_mode()
+def main() -> None:
+    """Measures, and writes a row for each way."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--faces", required=True, help="folder of faces, sharp at 256 pixels")
+    parser.add_argument("--weights", default="lite-x4-blind")
+    parser.add_argument("--sharpness", type=float, default=0.0)
+    parser.add_argument("--every", type=int, default=1, help="only every so many-th face")
+    parser.add_argument("--csv", type=Path, required=True)
+    options = parser.parse_args()
+    network = optimize(load_pretrained(options.weights, options.sharpness))
+    found: dict[str, list[list[float]]] = {}
+    for number, path in enumerate(tqdm(faces_in(options.faces)[:: options.every], disable=None)):
+        for way, face, truth in spoilt(resize(as_image(path), SIDE, SIDE), number):
+            side, sr = truth.shape[-1], restored(network, face)
+            if sr is None:
+                found.setdefault(way, [])
+                continue
+            before, after = (resize(image, side, side)[None] for image in (face, sr))
+            values = [measure(image, truth[None]).item() for measure in (lpips, psnr) for image in (before, after)]
+            found.setdefault(way, []).append(values)
+    count = number + 1
+    header = "way faces restored better_by_lpips better_by_psnr lpips_before lpips_after psnr_before psnr_after"
+    with whole_file(options.csv) as beside, beside.open("w", encoding="utf-8", newline="") as file:
+        table = csv.writer(file)
+        table.writerow(header.split())
+        for way, rows in found.items():
+            better = [sum(row[1] < row[0] for row in rows), sum(row[3] > row[2] for row in rows)]
+            means = [f"{sum(column) / len(rows):.4f}" for column in zip(*rows, strict=True)]
+            table.writerow([way, count, len(rows), *better, *means])
+            print(way, count, len(rows), *better, *means)
+
+
+if __name__ == "__main__":
+    main()
