@@ -27,6 +27,8 @@ from elsface_lite import (
     upscale,
     write_png,
 )
+from elsface_lite.data.blind import Blind
+from elsface_lite.data.degradation import generator
 from elsface_lite.data.sources import portraits
 from elsface_lite.inference import judge, work
 from elsface_lite.inference import restore as module
@@ -140,6 +142,20 @@ def test_a_large_face_is_left_as_it_is_and_that_is_said(
         _ = result.image
     (result,) = restore(photo, weights=model, size=24)
     assert result.faces[0].restored and result.image.shape == (3, 96, 96)
+
+
+@pytest.mark.slow
+def test_photographs_are_restored_by_weights_that_know_jpeg_and_noise() -> None:
+    """Without being asked; LR faces, which are shrunk and nothing else, by those that know nothing else."""
+    sharp = portraits()["astronaut"]
+    spoilt = Blind(4, clean=0)(sharp, generator(0))
+    (face,) = restore(spoilt)[0].faces
+    (laboratory,) = restore(spoilt, weights="lite-x4", faces={"picture 1": [face.box]})[0].faces
+    truth = crop_face(sharp, face.box.scaled(4), face.after.shape[-1])
+    before, after, other = (psnr(image[None], truth[None]) for image in (face.before, face.after, laboratory.after))
+    assert after > before + 1 and after > other + 0.5
+    lr = crop_face(spoilt, face.box, 32)
+    assert torch.equal(restore(lr, lr=True)[0].image, restore(lr, lr=True, weights="lite-x4")[0].image)
 
 
 def test_the_strength_lies_between_bicubic_and_restored(model: ELSFace, photo: Tensor) -> None:
