@@ -20,20 +20,23 @@ LONGEST = 200  # bytes of a name's stem: what may follow it has to fit into 255 
 class Output:
     """The folder that results go to.
 
-    A line of its record says of an input (its path, size and time) which files were made of it. By this a later call
-    knows what is done, and gives the same input the same name, and no other the name of it.
+    A line of its record says of an input (its path, size and time) which files were made of it, and how. By this a
+    later call knows what is done, and gives the same input the same name, and no other the name of it.
 
     Args:
         folder: made if it is not there.
         kind: of the files, a key of `WRITTEN`; None for each input's own.
         quality: of JPEG, WebP, AVIF and HEIC, 1 to 100; None for the usual.
+        how: what else the results depend on; what was done otherwise is not done.
 
     Raises:
         ElsfaceError: the folder cannot be made or written to.
     """
 
-    def __init__(self, folder: str | os.PathLike[str], kind: str | None = None, quality: int | None = None) -> None:
-        self.folder, self.kind, self.quality = Path(folder), kind, quality
+    def __init__(
+        self, folder: str | os.PathLike[str], kind: str | None = None, quality: int | None = None, how: str = ""
+    ) -> None:
+        self.folder, self.kind, self.quality, self.how = Path(folder), kind, quality, how
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             tempfile.TemporaryFile(dir=self.folder).close()
@@ -55,7 +58,9 @@ class Output:
     def keep(self, task: Task) -> bool:
         """Whether an earlier call has done this task, which is noted."""
         done = self.record.get(_source(task))
-        if not done or not isinstance(task.picture, Path) or _stamp(task.picture) != (done["size"], done["time"]):
+        if not done or not isinstance(task.picture, Path):
+            return False
+        if (_stamp(task.picture), self.how) != ((done["size"], done["time"]), done["how"]):
             return False
         files = [self.folder / file for file in done["files"]]
         if not files or not all(file.is_file() for file in files):
@@ -109,7 +114,7 @@ class Output:
         task.result.files, task.result.images, task.written = paths, [], []
         if stamp and paths:
             files = [name.as_posix() for name in names[: len(paths)]]
-            self._note({"input": source, "size": stamp[0], "time": stamp[1], "files": files})
+            self._note({"input": source, "size": stamp[0], "time": stamp[1], "files": files, "how": self.how})
 
     def _note(self, entry: dict[str, Any]) -> None:
         path = self.folder / RECORD
@@ -130,7 +135,9 @@ def _read(path: Path) -> dict[str, Any]:
     for line in lines:
         try:
             entry = json.loads(line)
-            found[entry["input"]] = {"size": entry["size"], "time": entry["time"], "files": list(entry["files"])}
+            found[entry["input"]] = {name: entry[name] for name in ("size", "time", "how")} | {
+                "files": list(entry["files"])
+            }
         except (ValueError, TypeError, KeyError):
             continue
     return found

@@ -1,5 +1,6 @@
 """From one picture, or ten thousand, to restored faces (chapter 00)."""
 
+import hashlib
 import os
 import time
 from collections import Counter
@@ -91,7 +92,7 @@ def restore(
         device: "cpu", "cuda" and so on; None takes the best there is, or the network's own.
         batch_size: LR faces that go through the network at a time; with `lr` so many on each core.
         resume: leave those inputs alone whose results an earlier call has written to `out`, by its record there, unless
-            they have changed since. Everything else should be as in that call; False does all again.
+            they have changed since, or were done with other arguments; False does all again.
         progress: show a bar, on a terminal.
 
     Returns:
@@ -104,7 +105,9 @@ def restore(
     """
     _check(lr, paste, size, scale, strength, smallest, format, quality, batch_size, resume and out is None)
     model = _loaded(weights or weights_for(lr), sharpness, device)
-    output = Output(out, format, quality) if out is not None else None
+    name = type(weights).__name__ if isinstance(weights, nn.Module) else str(weights or weights_for(lr))
+    how = _digest(name, sharpness, lr, paste, size, scale, strength, faces, smallest, format, quality)
+    output = Output(out, format, quality, how) if out is not None else None
     work = Work(model, lr, paste, size, scale, strength, faces, smallest, batch_size, output is not None)
     results = Results()
     tasks, results.passed_over = _tasks(inputs, output)
@@ -123,6 +126,10 @@ def restore(
             bar.update(count)
     results += [task.result for task in tasks]
     return results
+
+
+def _digest(*arguments: object) -> str:
+    return hashlib.sha256(repr(arguments).encode()).hexdigest()[:16]
 
 
 def weights_for(lr: bool) -> str:

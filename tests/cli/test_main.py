@@ -94,7 +94,7 @@ def test_what_was_done_is_written_and_shown(
     assert row["files"] == [str(tmp_path / "out" / "good.png")] and row["faces"][0]["judgement"] == "restored"
     monkeypatch.setattr("elsface_lite.inference.work.search", None)  # the list is enough
     monkeypatch.setattr("elsface_lite.inference.judge.LARGEST", 20)
-    code, text, _ = run(capsys, *words, "--faces", tmp_path / "boxes.json", "--resume")
+    code, text, _ = run(capsys, *words, "--resume")
     assert code == 0 and text.splitlines()[0] == f"0 restored, 0 failed, 1 were there: see {tmp_path / 'out'}"
     code, text, _ = run(capsys, *words, "--faces", tmp_path / "boxes.json")
     assert code == 0 and "sharp as it is, with 39 pixels" in text and "0 restored, 0 failed, 1 left as they are" in text

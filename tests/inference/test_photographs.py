@@ -137,14 +137,15 @@ def test_the_tree_is_mirrored_and_no_two_inputs_meet(model: ELSFace, tmp_path: P
 
 
 def test_resume_goes_by_path_size_and_time(model: ELSFace, tmp_path: Path) -> None:
-    """Row 2: a picture that comes later is done, none is done twice, one that has changed is done again."""
+    """Row 2: a picture that comes later is done, none is done twice, one that has changed is done again, and so are all
+    that were done in another way."""
     folder, out = tmp_path / "in", tmp_path / "out"
     save(folder / "a.jpg")
     restore(folder, weights=model, lr=True, out=out, format="PNG")
     save(folder / "a.bmp")
 
-    def again() -> list[tuple[str, bool, list[str]]]:
-        results = restore(folder, weights=model, lr=True, out=out, resume=True, format="PNG")
+    def again(**others: float) -> list[tuple[str, bool, list[str]]]:
+        results = restore(folder, weights=model, lr=True, out=out, resume=True, format="PNG", **others)
         return [(Path(r.source).name, r.kept, [file.name for file in r.files]) for r in results]
 
     assert again() == [("a.bmp", False, ["a-2.png"]), ("a.jpg", True, ["a.png"])]
@@ -153,6 +154,8 @@ def test_resume_goes_by_path_size_and_time(model: ELSFace, tmp_path: Path) -> No
     assert again() == [("a.bmp", True, ["a-2.png"]), ("a.jpg", False, ["a.png"])]
     (out / "a-2.png").unlink()
     assert again() == [("a.bmp", False, ["a-2.png"]), ("a.jpg", True, ["a.png"])]
+    for kept in (False, True):
+        assert again(strength=0.5) == [("a.bmp", kept, ["a-2.png"]), ("a.jpg", kept, ["a.png"])]
 
 
 def test_a_record_that_is_damaged_costs_no_more_than_its_lines(model: ELSFace, tmp_path: Path) -> None:
