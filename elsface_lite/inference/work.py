@@ -96,7 +96,7 @@ class Work:
     def lr_face(self, photo: Photograph, box: Box) -> tuple[Tensor, Box]:
         """A face of a photograph as the network takes it, (3, h, w), and where in this it is.
 
-        Not turned: to read LR pixels at places between them blurs them, which costs most of the gain (chapter 09).
+        Not turned: to read LR pixels at places between them blurs them, which costs most of the gain (chapter 10).
         """
         left, top, right, bottom = bounds(box, *photo.size)
         part, place = photo.rgb(slice(top, bottom), slice(left, right)), box.moved(-left, -top)

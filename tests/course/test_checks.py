@@ -9,6 +9,8 @@ import re
 import answers04
 import answers05
 import answers07
+import answers10
+import answers11
 import numpy as np
 import pytest
 import torch
@@ -29,7 +31,7 @@ from elsface_lite.network.style import FeaturePreparation, LatentStyleEncoder, m
 
 D, HR = _matrix(), portrait_faces()
 FIRST, SECOND = 0.03 + 0.94 * HR["astronaut"].double(), 0.03 + 0.94 * HR["grace_hopper"].double()
-GIVEN = {"00.1": (FIRST, SECOND), "00.2": (FIRST,)}
+GIVEN = {"00.1": (FIRST, SECOND), "00.2": (FIRST,), "11.3": (answers11.QUESTIONS,)}
 LOST = (FIRST + 0.2 * torch.rand(FIRST.shape, generator=torch.Generator().manual_seed(0)) - 0.1).clamp(
     0.03, 0.97
 ) - FIRST
@@ -458,7 +460,7 @@ WRONG = {
 }
 
 
-for later in (answers04, answers05, answers07):
+for later in (answers04, answers05, answers07, answers10, answers11):
     RIGHT |= later.RIGHT
     WRONG |= later.WRONG
 
@@ -547,6 +549,6 @@ def test_a_right_answer_goes_on_in_the_chapter():
 
 def test_no_check_is_part_of_a_chapter():
     """There the answers would be in sight."""
-    for path in (ROOT / "notebooks").glob("0[0-57]_*.ipynb"):
+    for path in (ROOT / "notebooks").glob("[01][0-57]_*.ipynb"):
         found = set(re.findall(r"def check_(\w+)", path.read_text(encoding="utf-8")))
         assert found <= {"pair"}, "which is the module's, and looks at pictures"

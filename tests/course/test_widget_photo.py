@@ -1,4 +1,4 @@
-"""The widget of chapter 09, driven from code: photographs, faces, strength, split and uploads."""
+"""The widget of chapter 10, driven from code: photographs, faces, strength, split and uploads."""
 
 import re
 import time

@@ -6,6 +6,7 @@ HTML that they redraw.
 
 from .ablations import ablation_explorer
 from .attention import attention_explorer
+from .blind import blind_preview
 from .degradation import degradation_explorer, uploaded_face, uploads
 from .frequency import frequency_explorer
 from .hfeb import hfeb_explorer
@@ -20,6 +21,7 @@ from .training import training_curves
 __all__ = [
     "ablation_explorer",
     "attention_explorer",
+    "blind_preview",
     "degradation_explorer",
     "distort",
     "frequency_explorer",

@@ -1,4 +1,4 @@
-"""The widget of chapter 09: a photograph, its faces, and one of them restored where it is."""
+"""The widget of chapter 10: a photograph, its faces, and one of them restored where it is."""
 
 import cmath
 import html

@@ -1,0 +1,232 @@
+"""Chapter 10: a box from landmarks, the feather, a turned Gaussian, noise, and three exercises about photographs."""
+
+import math
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ...data import blind
+from ...data.blind import GREY_NOISE, SMALL, Draw, gaussian
+from ...data.color import to_pil
+from ...data.degradation import generator
+from ...inference.box import LANDMARKS, Box, fit_box
+from ...inference.faces import _fade
+from .compare import FORGOTTEN, Checks, Function, compare
+
+
+def _picture(*shape: int, seed: int = 0) -> Tensor:
+    return torch.rand(shape, generator=torch.Generator().manual_seed(seed))
+
+
+def check_fit_box(answer: Any) -> str:
+    def centred(landmarks: list[complex]) -> tuple[Box, float]:
+        (box, worst), seen = fit_box(landmarks), sum(landmarks) / 4
+        return box._replace(x=seen.real, y=seen.imag), worst
+
+    def scaled(side: float, turn: float = 1.0) -> Function:
+        def wrong(landmarks: list[complex]) -> tuple[Box, float]:
+            box, worst = fit_box(landmarks)
+            return Box(box.x, box.y, side * box.side, turn * box.angle), worst
+
+        return wrong
+
+    def in_pixels(landmarks: list[complex]) -> tuple[Box, float]:
+        box, worst = fit_box(landmarks)
+        return box, worst * box.side
+
+    mistakes: dict[str, Function] = {
+        "The middle of the landmarks is not the middle of the box: see where it is among LANDMARKS.": centred,
+        "The side is 128 times the length of the factor.": scaled(1 / 128),
+        "The angle is asked for in radians.": scaled(1, 180 / math.pi),
+        "The box is turned the other way: is each of our landmarks conjugated, and none of theirs?": scaled(1, -1),
+        "How far off the worst landmark is, is asked for in sides of the box.": in_pixels,
+    }
+    cases = []
+    for seed, (side, angle) in enumerate([(1.0, 0.0), (0.4, 0.6), (3.0, -2.5), (1.7, 0.2)]):
+        noise = 3 * torch.randn(4, 2, generator=torch.Generator().manual_seed(seed))
+        turn = side * complex(math.cos(angle), math.sin(angle))
+        shifts = [complex(*row) for row in noise.tolist()]
+        cases.append(([200 - 30j + turn * z + seed * s for z, s in zip(LANDMARKS, shifts, strict=True)],))
+    in_tensors = {words: partial(_pair, mistake) for words, mistake in mistakes.items()}
+    return compare(partial(_pair, answer), partial(_pair, fit_box), cases, in_tensors, tolerance=2e-3)
+
+
+def _pair(answer: Function, landmarks: list[complex]) -> Any:
+    found = answer(landmarks)
+    if isinstance(found, Box):
+        raise TypeError("a box alone: two things are asked for, the box and how far off the worst landmark is")
+    return None if found is None else (torch.tensor([float(part) for part in found[0]]), float(found[1]))
+
+
+def check_fade(answer: Any) -> str:
+    def t(u: Tensor, margin: float = 0.25) -> Tensor:
+        return ((1 - u.abs()) / margin).clamp(0, 1)
+
+    def smooth(t: Tensor) -> Tensor:
+        return t * t * (3 - 2 * t)
+
+    mistakes = {
+        "That is t itself, with a bend at both ends: put it into $3t^2 - 2t^3$.": t,
+        "That is a hard edge.": lambda u: (u.abs() < 1).float(),
+        "t has to stop at 0 and 1: clamp it.": lambda u: smooth((1 - u.abs()) / 0.25),
+        "Both sides of the box fade: take the absolute value of u.": lambda u: smooth(((1 - u) / 0.25).clamp(0, 1)),
+        "The other way round: 1 inside, 0 at the side.": lambda u: 1 - smooth(t(u)),
+        "The margin is a quarter of half the box: u runs from 0 to 1 over that half.": lambda u: smooth(t(u, 0.5)),
+        "It fades from the middle on: only the outer quarter should.": lambda u: smooth(t(u, 1.0)),
+    }
+    cases = [(torch.linspace(-1.4, 1.4, 57),), (2.6 * _picture(5, 7) - 1.3,), (torch.zeros(3),)]
+    return compare(answer, _fade, cases, mistakes, tolerance=1e-5)
+
+
+def check_gaussian(answer: Any) -> str:
+    def other(padding: str = "reflect", total: bool = True, square: bool = True, half: bool = True) -> Function:
+        def wrong(image: Tensor, along: float, across: float, angle: float) -> Tensor:
+            reach = max(1, math.ceil(3 * max(along, across)))
+            steps = torch.arange(-reach, reach + 1, dtype=image.dtype)
+            y, x = torch.meshgrid(steps, steps, indexing="ij")
+            u, v = math.cos(angle) * x + math.sin(angle) * y, math.cos(angle) * y - math.sin(angle) * x
+            powers = (u.square() / (along**2 if square else along)) + (v.square() / (across**2 if square else across))
+            kernel = torch.exp(-powers / (2 if half else 1))
+            kernel = (kernel / (kernel.sum() if total else 1))[None, None].expand(3, 1, -1, -1)
+            return F.conv2d(F.pad(image[None], [reach] * 4, mode=padding), kernel, groups=3)[0]
+
+        return wrong
+
+    mistakes = {
+        "It is round: across is ignored.": lambda x, a, b, t: gaussian(x, a, a, t),
+        "It is round: along is ignored.": lambda x, a, b, t: gaussian(x, b, b, t),
+        "The angle is ignored.": lambda x, a, b, t: gaussian(x, a, b, 0.0),
+        "It is turned the other way: y points down, and the angle goes from x to y.": lambda x, a, b, t: gaussian(
+            x, a, b, -t
+        ),
+        "Along and across are swapped.": lambda x, a, b, t: gaussian(x, b, a, t),
+        "The weights do not sum to 1: divide them by their sum.": other(total=False),
+        "Beyond the border you have black: the image is mirrored there.": other("constant"),
+        "Beyond the border you repeat the last pixel: the image is mirrored there.": other("replicate"),
+        "A standard deviation has to be squared.": other(square=False),
+        "The 2 below the squares is missing.": other(half=False),
+    }
+    cases = [
+        (_picture(3, 24, 30), 2.5, 0.8, 0.6),
+        (_picture(3, 20, 18, seed=1), 0.7, 1.9, 2.0),
+        (_picture(3, 16, 16, seed=2), 0.1, 0.1, 0.0),
+    ]
+    return compare(answer, gaussian, cases, mistakes, tolerance=3e-3)
+
+
+def check_noisy(answer: Any) -> str:
+    def other(channels: Callable[[bool], int], small: float = 0.5, clip: bool = True, scale: float = 1.0) -> Function:
+        def wrong(picture: Any, level: float, draw: Draw) -> np.ndarray:
+            count = channels(draw.happens(GREY_NOISE))
+            level = scale * level * (small if picture.width < SMALL else 1)
+            values = np.asarray(picture, np.float32) + level * draw.normal(picture.height, picture.width, count)
+            return np.round(values).clip(0, 255) if clip else np.round(values).astype(np.int64).astype(np.uint8)
+
+        return partial(_spoilt, wrong)
+
+    def usual(grey: bool) -> int:
+        return 1 if grey else 3
+
+    mistakes = {
+        "The noise differs in each colour, always: in some pictures it is grey.": other(lambda grey: 3),
+        "The noise is grey, always: in some pictures it differs in each colour.": other(lambda grey: 1),
+        "Grey and coloured are swapped.": other(lambda grey: usual(not grey)),
+        "Pictures narrower than SMALL get half of it.": other(usual, small=1.0),
+        "Values below 0 and above 255 wrap around in 8 bits: clip them first.": other(usual, clip=False),
+        "The level is in 8-bit levels already: do not divide it by 255.": other(usual, scale=1 / 255),
+        "The level is in 8-bit levels already: do not multiply it by 255.": other(usual, scale=255),
+    }
+    cases = [(_picture(3, 20, 30), 12.0, 0), (_picture(3, 22, 16, seed=1), 9.0, 1)]
+    cases += [(_picture(3, 25, 25, seed=seed), 4.0, seed) for seed in (2, 3, 4)]
+    problem = compare(partial(_spoilt, answer), partial(_spoilt, blind.noisy), cases, mistakes, tolerance=1.01)
+    if problem:
+        return problem
+    share = [_spoilt(answer, *case) == _spoilt(blind.noisy, *case) for case in cases]
+    if min(same.float().mean() for same in share) < 0.9:
+        return "Round to the nearest whole level: yours are cut off, half a level too dark."
+    return ""
+
+
+def _spoilt(answer: Function, image: Tensor, level: float, seed: int) -> Any:
+    """What a function makes of the image as Pillow's, with random numbers that depend on the seed alone."""
+    found = answer(to_pil(image), level, Draw(generator(seed)))
+    if found is None:
+        return None
+    return torch.as_tensor(found if isinstance(found, Tensor) else np.array(found)).float()
+
+
+def check_share(answer: Any) -> str:
+    answer = float(answer)
+    near = {
+        0.35: "Some faces stay clean: those are not saved at all.",
+        0.5: "That is the share of those that may be saved again.",
+        0.4: "Faces that keep the sensor's own pixels are saved once only.",
+        0.12: "Those that keep the sensor's own pixels are the ones that are not saved again.",
+        0.56: "Not all of these are saved a second time.",
+    }
+    if abs(answer - 0.28) < 0.006:
+        return ""
+    hint = next((words for value, words in near.items() if abs(answer - value) < 0.006), "")
+    return hint or f"Not {answer:.3g}: multiply the shares of three draws, in the order of the code."
+
+
+def check_best_strength(answer: Any) -> str:
+    def best(b: Tensor, r: Tensor, x: Tensor) -> Tensor:
+        return ((x - b) * (r - b)).sum() / (r - b).square().sum()
+
+    mistakes = {
+        "The sign is wrong.": lambda *case: -best(*case),
+        "It may lie outside 0 to 1: do not clamp it.": lambda *case: best(*case).clamp(0, 1),
+        "That is the ratio upside down.": lambda *case: 1 / best(*case),
+        "That is the share of bicubic: the restored one's is asked for.": lambda *case: 1 - best(*case),
+        "A mean of ratios over the pixels is not the ratio of the sums.": lambda b, r, x: ((x - b) / (r - b)).mean(),
+    }
+    cases = []
+    for seed, share in enumerate((0.6, 1.4, -0.3)):
+        b, r = _picture(1, 3, 16, 16, seed=seed), _picture(1, 3, 16, 16, seed=seed + 9)
+        cases.append((b, r, b + share * (r - b) + 0.05 * _picture(1, 3, 16, 16, seed=seed + 20)))
+    return compare(answer, best, cases, mistakes, tolerance=0.015)
+
+
+def check_noise_of(answer: Any) -> str:
+    levels = torch.tensor([0.02, 0.05, 0.1, 0.03])
+    faces = F.interpolate(_picture(4, 3, 5, 5), (64, 64), mode="bicubic").clamp(0, 1) * 0.4 + 0.3
+    faces[:, :, 20:40, 30:50] -= 0.2  # edges, which are no noise
+    noise = torch.randn(faces.shape, generator=torch.Generator().manual_seed(1))
+    found = answer(faces + levels.view(4, 1, 1, 1) * noise)
+    if found is None:
+        return FORGOTTEN
+    found = torch.as_tensor(found).detach().float()
+    if found.shape != (4,):
+        return f"One number a face is asked for, (4,) for four faces; yours is {tuple(found.shape)}."
+    ratio = (found / levels).tolist()
+    middle = sorted(ratio)[1]
+    for factor, words in {
+        0.6745: "All of your estimates are a third too low: a median of absolute values is 0.6745 standard deviations.",
+        6.0: "All of your estimates are six times too high: the filter enlarges noise by 6.",
+        4.047: "All of your estimates are four times too high: divide by 6, the filter's gain, and by 0.6745.",
+    }.items():
+        if max(abs(one / factor - 1) for one in ratio) < 0.15:
+            return words
+    worst = max(ratio, key=lambda one: abs(one - 1))
+    if abs(worst - 1) < 0.2:
+        return ""
+    if max(ratio) > 1.3 * middle:
+        return f"For noise of 0.02 you find {found[0]:.3f}: the picture's own detail is counted as noise."
+    return f"For noise of {levels[ratio.index(worst)]:.2f} you find {found[ratio.index(worst)]:.3f}."
+
+
+CHECKS: Checks = {
+    "fit_box": check_fit_box,
+    "fade": check_fade,
+    "gaussian": check_gaussian,
+    "noisy": check_noisy,
+    "10.1": check_share,
+    "10.2": check_best_strength,
+    "10.3": check_noise_of,
+}

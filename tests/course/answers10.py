@@ -1,0 +1,153 @@
+"""Chapter 10: right answers written otherwise, and wrong ones with words that the check must find."""
+
+import cmath
+import math
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from scipy.ndimage import convolve
+
+from elsface_lite.data.blind import GREY_NOISE, SMALL, gaussian, noisy
+from elsface_lite.inference.box import LANDMARKS, Box, fit_box
+from elsface_lite.inference.faces import _fade
+
+
+def by_lstsq(landmarks):
+    ours, theirs = (np.array(points) for points in (LANDMARKS, landmarks))
+    (a, b), *_ = np.linalg.lstsq(np.stack([ours, np.ones(4)], 1), theirs, rcond=None)
+    middle = a * (64 + 64j) + b
+    box = Box(middle.real, middle.imag, 128 * abs(a), cmath.phase(a))
+    return box, abs(theirs - a * ours - b).max() / box.side
+
+
+def with_box(change):
+    def answer(landmarks):
+        box, worst = fit_box(landmarks)
+        return change(box), worst
+
+    return answer
+
+
+def on_their_middle(landmarks):
+    seen = sum(landmarks) / 4
+    return with_box(lambda box: box._replace(x=seen.real, y=seen.imag))(landmarks)
+
+
+def in_pixels(landmarks):
+    box, worst = fit_box(landmarks)
+    return box, worst * box.side
+
+
+def numpy_fade(u):
+    t = np.clip((1 - np.abs(u.numpy())) / 0.25, 0, 1)
+    return 3 * t**2 - 2 * t**3
+
+
+def by_where(u):
+    t = 4 - 4 * u.abs()
+    return torch.where(u.abs() >= 1, 0, torch.where(u.abs() <= 0.75, 1, 3 * t**2 - 2 * t**3))
+
+
+def by_scipy(image, along, across, angle, reach=4.0):
+    half = max(1, math.ceil(reach * max(along, across)))
+    y, x = np.mgrid[-half : half + 1, -half : half + 1]
+    turn = np.array([[math.cos(angle), math.sin(angle)], [-math.sin(angle), math.cos(angle)]])
+    u, v = np.tensordot(turn, np.stack([x, y]), 1)
+    kernel = np.exp(-((u / along) ** 2) / 2 - (v / across) ** 2 / 2)
+    return np.stack([convolve(plane, kernel / kernel.sum(), mode="mirror") for plane in image.double().numpy()])
+
+
+def own_noise(picture, level, draw, half=True, clip=True, cut=False, grey=None):
+    single = draw.happens(GREY_NOISE) if grey is None else (draw.happens(GREY_NOISE), grey)[1]
+    if half and picture.width < SMALL:
+        level = level / 2
+    values = np.array(picture, dtype=np.float64)
+    values += level * draw.normal(picture.height, picture.width, 1 if single else 3)
+    values = values if cut else np.rint(values)
+    return (np.clip(values, 0, 255) if clip else values).astype(np.int64).astype(np.uint8)
+
+
+def best(b, r, x):
+    return ((x - b) * (r - b)).sum() / (r - b).square().sum()
+
+
+def by_trying(b, r, x):
+    shares = torch.linspace(-1, 2, 301)
+    return shares[torch.stack([(b + s * (r - b) - x).square().sum() for s in shares]).argmin()]
+
+
+def median(lr, kernel, gain):
+    kernel = torch.tensor(kernel)[None, None]
+    filtered = F.conv2d(lr.flatten(0, 1)[:, None], kernel)
+    return (filtered.abs().flatten(1).median(1).values / gain).view(len(lr), -1).mean(1)
+
+
+LAPLACE = [[1.0, -2, 1], [-2, 4, -2], [1, -2, 1]]
+RIGHT = {
+    "fit_box": [fit_box, by_lstsq],
+    "fade": [_fade, numpy_fade, by_where],
+    "gaussian": [gaussian, by_scipy],
+    "noisy": [noisy, own_noise],
+    "10.1": [0.28, 0.8 * 0.7 * 0.5, torch.tensor(0.28)],
+    "10.2": [best, by_trying, lambda b, r, x: float(best(b, r, x))],
+    "10.3": [
+        lambda lr: median(lr, LAPLACE, 6 * 0.6745),
+        lambda lr: median(lr, [[0.5, -0.5], [-0.5, 0.5]], 0.6745),
+        lambda lr: median(lr, LAPLACE, 6 * 0.6745).numpy(),
+    ],
+}
+WRONG = {
+    "fit_box": [
+        (on_their_middle, "middle of the landmarks"),
+        (with_box(lambda box: box._replace(side=box.side / 128)), "128 times"),
+        (with_box(lambda box: box._replace(angle=math.degrees(box.angle))), "radians"),
+        (with_box(lambda box: box._replace(angle=-box.angle)), "other way"),
+        (in_pixels, "in sides"),
+        (lambda landmarks: fit_box(landmarks)[0], "two things"),
+        (lambda landmarks: print(end=""), "return"),
+    ],
+    "fade": [
+        (lambda u: ((1 - u.abs()) / 0.25).clamp(0, 1), "bend"),
+        (lambda u: (u.abs() < 1).float(), "hard edge"),
+        (lambda u: 1 - _fade(u), "other way round"),
+        (lambda u: _fade(u.clamp(min=0)), "absolute"),
+        (lambda u: 1 - u.abs().clamp(max=1), "For a tensor"),
+        (lambda u: print(end=""), "return"),
+    ],
+    "gaussian": [
+        (lambda x, a, b, t: gaussian(x, a, a, t), "across is ignored"),
+        (lambda x, a, b, t: gaussian(x, a, b, 0), "angle is ignored"),
+        (lambda x, a, b, t: gaussian(x, a, b, -t), "other way"),
+        (lambda x, a, b, t: gaussian(x, b, a, t), "swapped"),
+        (lambda x, a, b, t: 2 * gaussian(x, a, b, t), "For a tensor"),
+        (lambda x, a, b, t: gaussian(x, math.sqrt(a), math.sqrt(b), t), "squared"),
+        (lambda x, a, b, t: print(end=""), "return"),
+    ],
+    "noisy": [
+        (lambda *case: own_noise(*case, grey=False), "always"),
+        (lambda *case: own_noise(*case, grey=True), "always"),
+        (lambda *case: own_noise(*case, half=False), "SMALL"),
+        (lambda *case: own_noise(*case, clip=False), "wrap"),
+        (lambda *case: own_noise(*case, cut=True), "nearest"),
+        (lambda picture, level, draw: own_noise(picture, level / 255, draw), "8-bit levels already"),
+        (lambda picture, level, draw: picture, "255"),
+        (lambda *case: print(end=""), "return"),
+    ],
+    "10.1": [(0.35, "clean"), (0.4, "own pixels"), (0.5, "again"), (0.1, "three draws")],
+    "10.2": [
+        (lambda *case: -best(*case), "sign"),
+        (lambda *case: best(*case).clamp(0, 1), "clamp"),
+        (lambda *case: 1 - best(*case), "share of bicubic"),
+        (lambda *case: 1.0, "you give 1"),
+        (lambda *case: print(end=""), "return"),
+    ],
+    "10.3": [
+        (lambda lr: median(lr, LAPLACE, 6), "0.6745"),
+        (lambda lr: median(lr, LAPLACE, 0.6745), "six times"),
+        (lambda lr: median(lr, LAPLACE, 1), "four times"),
+        (lambda lr: lr.std((1, 2, 3)), "own detail"),
+        (lambda lr: median(lr, LAPLACE, 6 * 0.6745).mean(), "One number a face"),
+        (lambda lr: print(end=""), "return"),
+    ],
+}

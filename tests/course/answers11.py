@@ -1,0 +1,121 @@
+"""Chapter 11: right answers written otherwise, and wrong ones with words that the check must find."""
+
+import math
+
+import numpy as np
+import torch
+from scipy.stats import binomtest, norm, permutation_test
+
+from elsface_lite.course.checks.chapter11 import difference_interval, shuffled_p, sign_test
+
+QUESTIONS = (
+    "What it is for",
+    "What it must not be used for",
+    "Who is in the training data",
+    "Results, with their intervals",
+    "Known failures, with numbers",
+)
+CARD = dict(
+    zip(
+        QUESTIONS,
+        (
+            "For learning how face super-resolution works, and for making small portraits nicer to look at.",
+            "Finding out who somebody is, evidence of any kind, surveillance, and anything that is commercial.",
+            "Celebrities of CelebA, mostly young and lit by professionals; that they agreed is not documented.",
+            "A gain of 3.5 dB over bicubic, 95 % interval from 3.2 to 3.8, measured on 36 made-up faces.",
+            "Upside down it loses 1.6 dB of its gain, and with noise it draws grain as wrinkles.",
+        ),
+        strict=True,
+    )
+)
+
+
+def by_numpy(a, b, share=0.95, seed=0):
+    random = np.random.default_rng(seed)
+    a, b = a.numpy(), b.numpy()
+    means = [random.choice(group, (2000, len(group))).mean(1) for group in (a, b)]
+    return np.quantile(means[0] - means[1], [(1 - share) / 2, (1 + share) / 2])
+
+
+def by_welch(a, b):
+    gap, error = a.mean() - b.mean(), (a.var() / len(a) + b.var() / len(b)).sqrt()
+    return gap - 1.96 * error, gap + 1.96 * error
+
+
+def subtracted(a, b):
+    ends = [(x.mean() - 1.96 * x.std() / len(x) ** 0.5, x.mean() + 1.96 * x.std() / len(x) ** 0.5) for x in (a, b)]
+    return ends[0][0] - ends[1][1], ends[0][1] - ends[1][0]
+
+
+def one_tail(wins, losses):
+    return sum(math.comb(wins + losses, k) for k in range(min(wins, losses) + 1)) / 2 ** (wins + losses)
+
+
+def by_scipy(values, member):
+    values, member = values.numpy(), member.numpy()
+    found = permutation_test(
+        (values[member], values[~member]), lambda a, b: a.mean() - b.mean(), n_resamples=2000, rng=0
+    )
+    return found.pvalue
+
+
+def one_sided(values, member):
+    generator = torch.Generator().manual_seed(0)
+    shuffles = [member[torch.randperm(len(member), generator=generator)] for _ in range(2000)]
+    gap = values[member].mean() - values[~member].mean()
+    return torch.stack([values[s].mean() - values[~s].mean() >= gap for s in shuffles]).double().mean()
+
+
+RIGHT = {
+    "difference_interval": [difference_interval, by_numpy, by_welch, lambda a, b: torch.stack(by_welch(a, b))],
+    "sign_test": [
+        sign_test,
+        lambda wins, losses: binomtest(wins, wins + losses).pvalue,
+        lambda wins, losses: torch.tensor(min(1, 2 * one_tail(wins, losses))),
+    ],
+    "11.1": [55, 55.0, 54, torch.tensor(55)],
+    "11.2": [shuffled_p, by_scipy],
+    "11.3": [CARD, CARD | {"More": "to say"}],
+}
+WRONG = {
+    "difference_interval": [
+        (lambda a, b: by_numpy(a, b, 0.9), "90 %"),
+        (lambda a, b: by_numpy(a, b, 0.99), "99 %|subtracted"),
+        (subtracted, "subtracted|drawn by itself"),
+        (lambda a, b: difference_interval(b, a), "sign"),
+        (lambda a, b: difference_interval(a, b)[::-1], "low end"),
+        (lambda a, b: (a.min(), a.max()), "misses|times as wide"),
+        (lambda a, b: print(end=""), "return"),
+    ],
+    "sign_test": [
+        (one_tail, "One side"),
+        (lambda w, k: 2 * one_tail(w, k), "above 1"),
+        (lambda w, k: min(1, 2 * math.comb(w + k, k) / 2 ** (w + k)), "exactly"),
+        (lambda w, k: 2 * norm.sf(abs(w - k) / (w + k) ** 0.5), "bell curve"),
+        (lambda w, k: 0.05, "you give 0.05"),
+        (lambda w, k: print(end=""), "return"),
+    ],
+    "11.1": [(27, "one mean"), (28, "one mean"), (39, "90 %"), (110, "both groups"), (5, "With 5")],
+    "11.2": [
+        (one_sided, "One side"),
+        (lambda values, member: 1 - shuffled_p(values, member), "at least as large"),
+        (lambda values, member: 0.5, "you give 0.50"),
+        (lambda values, member: 40.0, "between 0 and 1"),
+        (lambda values, member: print(end=""), "return"),
+    ],
+    "11.3": [
+        (dict.fromkeys(QUESTIONS, "dB 1 2 " + "bla " * 12), "say something"),
+        (dict.fromkeys(QUESTIONS, ""), "10 words"),
+        (dict.fromkeys(QUESTIONS, CARD[QUESTIONS[3]]), "one answer"),
+        ({"Results, with their intervals": "30 dB"}, "missing"),
+        (
+            CARD | {QUESTIONS[3]: "It gains three point five decibels over bicubic, from the first face to the last."},
+            "dB",
+        ),
+        (
+            CARD | {QUESTIONS[3]: "It gains 3.5 dB over bicubic, measured on 36 made-up faces that nobody knows."},
+            "interval",
+        ),
+        (CARD | {QUESTIONS[4]: "Upside down it loses much of its gain, and grain is drawn as wrinkles."}, "number"),
+    ],
+}
