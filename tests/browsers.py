@@ -80,13 +80,15 @@ def jupyterlab(home: Path) -> Iterator[tuple[str, str]]:
             [sys.executable, "-m", "jupyterlab", *options], env=environment, cwd=home, stdout=log, stderr=log
         )
     address = f"http://127.0.0.1:{port}"
-    for _ in range(120):
-        try:
-            urllib.request.urlopen(f"{address}/api?token={token}", timeout=5).close()
-            break
-        except OSError:
-            assert server.poll() is None, (home / "log").read_text()
-            time.sleep(0.5)
-    yield address, token
-    server.terminate()
-    server.wait(30)
+    try:
+        for _ in range(600):
+            try:
+                urllib.request.urlopen(f"{address}/api?token={token}", timeout=5).close()
+                break
+            except OSError:
+                assert server.poll() is None, (home / "log").read_text()
+                time.sleep(0.5)
+        yield address, token
+    finally:
+        server.terminate()
+        server.wait(30)

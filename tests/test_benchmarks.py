@@ -128,4 +128,6 @@ def test_the_page_opens_with_what_the_tables_say():
     assert all(f"{times} times" in opening for times in plain.split(" and "))
     (times,) = [value for what, value in measured.items() if "paper's network in torch.compile" in what]
     assert f"{times} times as long" in opening
-    assert f"{28_600:,} faces a second" in opening and "| 28,600 |" in (FOLDER / "README.md").read_text(encoding="utf-8")
+    assert f"{28_600:,} faces a second" in opening and "| 28,600 |" in (FOLDER / "README.md").read_text(
+        encoding="utf-8"
+    )
