@@ -64,12 +64,14 @@ audit: setup
 
 minutes: setup
 	$(BIN)/python docs/minutes.py
+	$(BIN)/python docs/tables.py
 
 # Half an hour, on a quiet machine.
 bench: setup
 	for question in inference parts training scaling imports; do \
 	    OMP_NUM_THREADS=2 $(BIN)/python benchmarks/$$question.py || exit; done
 	$(BIN)/python benchmarks/page.py
+	$(BIN)/python docs/tables.py
 
 # make ablations FACES=DIR PEOPLE=CSV, and the same for bench-peers. What is finished is not done again.
 ablations: setup

@@ -1,6 +1,6 @@
 """Draws what the benchmarks have measured, and compares it with what was asked: `python benchmarks/page.py`.
 
-Reads the tables beside it, writes goals.csv and the pictures that README.md shows.
+Reads the tables beside it, writes goals.csv and the pictures of README.md, into which docs/tables.py puts the tables.
 """
 
 import csv

@@ -5,19 +5,24 @@ those that GitHub shows.
 """
 
 import sys
+import tomllib
 from pathlib import Path
 
 import elsface_lite
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+PROJECT = tomllib.loads((Path(__file__).parent.parent / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+REPOSITORY = PROJECT["urls"]["Repository"]
+
 project = "elsface-lite"
 author = "The elsface-lite authors"
+copyright = f"2026, {author}"
 release = elsface_lite.__version__
-extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "extension"]
+extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "extension", "home"]
 root_doc = "README"
 include_patterns = [
-    "*.md", "benchmarks/*.md", "data/*.md", "docs/*.md", "elsface_lite/weights/*.md", "figures/*.md",
+    "*.md", "benchmarks/*.md", "data/*.md", "docs/*.md", "elsface_lite/weights/*.md", "figures/**/*.md",
     "notebooks/[0-9][0-9]_*.ipynb",
 ]  # fmt: skip
 exclude_patterns = [".*", "build", "dist", "runs", "restored", "demo"]
@@ -42,8 +47,16 @@ python_use_unqualified_type_names = True
 html_theme = "furo"
 pygments_dark_style = "monokai"
 html_title = "elsface-lite"
-html_static_path = ["_static"]
+html_favicon = "../web/icon.svg"
+html_static_path = ["_static", "../figures/portrait/before.webp", "../figures/portrait/after.webp"]
 html_css_files = ["site.css"]
+templates_path = ["_templates"]
+html_theme_options = {
+    "source_repository": REPOSITORY,
+    "source_branch": "main",
+    "source_directory": "",
+    "footer_icons": [{"name": "The repository on GitHub", "url": REPOSITORY, "html": "GitHub", "class": ""}],
+}
 html_copy_source = False
 html_domain_indices = False
 html_math_renderer = "mathml"

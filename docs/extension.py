@@ -1,8 +1,6 @@
 """What Sphinx is taught for this site: contents, mathematics without a script, links from names to the reference."""
 
 import re
-import shutil
-from pathlib import Path
 from typing import Any
 
 import latex2mathml.converter
@@ -26,11 +24,10 @@ notebooks/*
 
 docs/glossary
 docs/paper_to_code
-docs/photographs
 docs/troubleshooting
+docs/install
 docs/minutes
 docs/web
-benchmarks/README
 docs/gallery
 ```
 
@@ -38,9 +35,15 @@ docs/gallery
 :hidden:
 :caption: The module
 
+docs/program
+docs/photographs
 docs/extend
+docs/house
 docs/api
 docs/files
+docs/networks
+docs/reliability
+benchmarks/README
 elsface_lite/weights/lite-x4
 elsface_lite/weights/lite-x8
 ```
@@ -51,6 +54,7 @@ elsface_lite/weights/lite-x8
 
 The faces <data/README>
 The diagrams <figures/README>
+The portrait <figures/portrait/README>
 CONTRIBUTING
 SECURITY
 CHANGELOG
@@ -64,7 +68,7 @@ def jupyter_slug(title: str) -> str:
 
 
 def add_contents(app: Sphinx, name: str, text: list[str]) -> None:
-    """Makes the README the front page; it does not carry the table of contents, which GitHub would show as code."""
+    """Gives the README the table of contents, which GitHub would show as code."""
     if name == app.config.root_doc:
         text[0] += CONTENTS
 
@@ -99,12 +103,6 @@ def skip_aliases(app: Sphinx, kind: str, name: str, value: Any, skip: bool, opti
     return True if (value.__doc__ or "").startswith("Alias for field number") else None
 
 
-def add_index(app: Sphinx, error: Exception | None) -> None:
-    """The front page under the name that web servers look for."""
-    if error is None and app.builder.name == "html":
-        shutil.copy(Path(app.outdir) / "README.html", Path(app.outdir) / "index.html")
-
-
 def mathml(node: nodes.math | nodes.math_block, display: str) -> str:
     latex = node.astext()
     for command, known in UNKNOWN_TO_CONVERTER.items():
@@ -131,5 +129,4 @@ def setup(app: Sphinx) -> dict[str, bool]:
     app.connect("autodoc-process-docstring", plain_text, priority=400)  # before napoleon makes markup of it
     app.connect("autodoc-skip-member", skip_aliases)
     app.connect("doctree-resolved", link_names)
-    app.connect("build-finished", add_index)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

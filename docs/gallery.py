@@ -1,6 +1,6 @@
 """Draws the gallery of restored faces, good and bad ones, from pictures that may be shown: `python docs/gallery.py`.
 
-Writes gallery/*.webp and gallery.csv, which gallery.md shows.
+Writes gallery/*.webp and gallery.csv; docs/tables.py puts that into gallery.md.
 """
 
 import csv

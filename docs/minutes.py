@@ -1,4 +1,4 @@
-"""Measures what each chapter takes, and writes minutes.csv, which minutes.md shows: `make minutes`.
+"""Measures what each chapter takes, and writes minutes.csv: `make minutes`, which puts it into minutes.md as well.
 
 Threads are PyTorch's own choice, or OMP_NUM_THREADS.
 """

@@ -1,8 +1,16 @@
-"""What tests in a browser share: Chromium, and a server for a folder."""
+"""What tests in a browser share: Chromium, a server for a folder, and JupyterLab."""
 
 import http.server
+import json
+import os
+import secrets
 import shutil
+import socket
+import subprocess
+import sys
 import threading
+import time
+import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -37,3 +45,50 @@ def served(folder: Path) -> Iterator[str]:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield f"http://127.0.0.1:{server.server_port}/"
         server.shutdown()
+
+
+@contextmanager
+def jupyterlab(home: Path) -> Iterator[tuple[str, str]]:
+    """The address and the token of a JupyterLab that serves home/course, and keeps to `home` with all it has."""
+    settings = {
+        "apputils-extension/notification": {"fetchNews": "false", "checkForUpdates": False},
+        "notebook-extension/tracker": {"windowingMode": "none"},  # cells far away are in the page, too
+    }
+    for name, content in settings.items():
+        file = home / f"settings/@jupyterlab/{name}.jupyterlab-settings"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(json.dumps(content))
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    token = secrets.token_hex()
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("JUPYTER", "COVERAGE"))}
+    environment = inherited | {
+        "JUPYTER_TOKEN": token,
+        "JUPYTER_CONFIG_DIR": f"{home}/config",
+        "JUPYTER_DATA_DIR": f"{home}/data",
+        "JUPYTER_RUNTIME_DIR": f"{home}/runtime",
+        "JUPYTERLAB_SETTINGS_DIR": f"{home}/settings",
+        "JUPYTERLAB_WORKSPACES_DIR": f"{home}/workspaces",
+        "IPYTHONDIR": f"{home}/ipython",
+        "OMP_NUM_THREADS": "1",
+    }
+    options = ["--allow-root", "--no-browser", "--ip=127.0.0.1", f"--port={port}", "--ServerApp.port_retries=0"]
+    options += ["--LabApp.expose_app_in_browser=True", f"--ServerApp.root_dir={home}/course"]
+    with (home / "log").open("w") as log:
+        server = subprocess.Popen(
+            [sys.executable, "-m", "jupyterlab", *options], env=environment, cwd=home, stdout=log, stderr=log
+        )
+    address = f"http://127.0.0.1:{port}"
+    try:
+        for _ in range(600):
+            try:
+                urllib.request.urlopen(f"{address}/api?token={token}", timeout=5).close()
+                break
+            except OSError:
+                assert server.poll() is None, (home / "log").read_text()
+                time.sleep(0.5)
+        yield address, token
+    finally:
+        server.terminate()
+        server.wait(30)

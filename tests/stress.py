@@ -1,4 +1,4 @@
-"""How often a stress test tries: a share in `make test`, all of it with STRESS=1, as for the README's table."""
+"""How often a stress test tries: a share in `make test`, all of it with STRESS=1, as in docs/reliability.md."""
 
 import os
 

@@ -115,3 +115,19 @@ def test_networks_are_measured_beside_each_other(faces, tmp_path, monkeypatch):
         assert {(row["n"], row["side"], row["degradation"]) for row in rows} == {("2", "32", "blind")}
         psnr[size] = float(rows[0]["mean"])
     assert 15 < psnr[128] < psnr[64] < 40, "of a face that is half as wide, each LR pixel holds twice as much"
+
+
+def test_the_page_opens_with_what_the_tables_say():
+    page = program("benchmarks/page.py")
+    opening = (FOLDER / "README.md").read_text(encoding="utf-8").split("![")[0]
+    measured = {row["what"].replace("the same", "it"): row["measured"] for row in page.table("goals")}
+    float32, half = (page.fastest("lite-x4", 1, forms) for forms in (page.FLOAT32, page.BFLOAT16))
+    for form, row in (("float32", float32), ("bfloat16", half)):
+        assert f"{float(row['milliseconds a face']):.0f} ms" in opening and form in opening
+    plain = measured["it in bfloat16, times as fast as plain float32"]
+    assert all(f"{times} times" in opening for times in plain.split(" and "))
+    (times,) = [value for what, value in measured.items() if "paper's network in torch.compile" in what]
+    assert f"{times} times as long" in opening
+    assert f"{28_600:,} faces a second" in opening and "| 28,600 |" in (FOLDER / "README.md").read_text(
+        encoding="utf-8"
+    )

@@ -13,7 +13,8 @@ from urllib.parse import unquote, urlsplit
 import pytest
 from bs4 import BeautifulSoup, Tag
 from chapters import BUILT, NOTEBOOKS, cells, source, tags
-from conftest import ROOT
+from conftest import ROOT, project_files
+from programs import program
 
 import elsface_lite
 
@@ -122,6 +123,27 @@ def test_gallery_says_what_was_measured():
     assert all(gains[row["face"]] > 1 for row in table if row["picture"] in ("orl", "people-lite-x4"))
     assert gains["noise, σ 0.1"] < 0 and gains["JPEG, quality 20"] < 0
     assert 0 < gains["a cat"] < gains["turned by 180°"] < gains["grace hopper"]
+
+
+def test_tables_are_those_of_the_files():
+    tables = program("docs/tables.py")
+    texts = [ROOT / name for name in project_files() if name.endswith(".md")]
+    assert not [path for path in texts if "{csv-table}" in path.read_text(encoding="utf-8")]
+    for page in tables.PAGES:
+        text = page.read_text(encoding="utf-8")
+        assert "<!-- table: " in text and tables.written(page) == text, f"{page.name}: python docs/tables.py"
+
+
+def test_a_table_is_written(tmp_path):
+    """Once; what all rows share stands below, and what follows stays."""
+    tables = program("docs/tables.py")
+    (tmp_path / "t.csv").write_text("name,machine,value\na|b,here,1\nc,here,2\n", encoding="utf-8")
+    page = tmp_path / "page.md"
+    page.write_text("before\n\n<!-- table: t.csv -->\n| old |\n\nafter\n", encoding="utf-8")
+    for _ in range(2):
+        page.write_text(tables.written(page), encoding="utf-8")
+    table = "| name | value |\n| --- | --- |\n| a&#124;b | 1 |\n| c | 2 |\n\n*In every row: machine here.*\n"
+    assert page.read_text(encoding="utf-8") == f"before\n\n<!-- table: t.csv -->\n{table}\nafter\n"
 
 
 def test_minutes_are_of_chapters():
@@ -258,5 +280,42 @@ def test_site_can_be_searched(site):
 
     assert "notebooks/01_faces_and_frequencies" in found("nyquist")
     assert "docs/glossary" in found("bootstrap")
+    # Headings are found as well, and lead to their places.
+    assert any(place for _, place in index["alltitles"]["Several GPUs, several machines"])
     assert {f"notebooks/{path.stem}" for path in NOTEBOOKS} <= set(documents)
     assert "SharpLoss" in {entry[-1] for entry in index["objects"]["elsface_lite.training.losses"]}
+
+
+@pytest.mark.slow
+def test_home_shows_every_chapter_and_leads_there(site):
+    """With a picture that is in the folder, its minutes, and the button of Colab."""
+    home = parsed(site / "index.html").find(class_="home")
+    cards = home.select(".chapters > li")
+    assert [card.a["href"] for card in cards] == [f"notebooks/{path.stem}.html" for path in NOTEBOOKS]
+    assert all((site / card.img["src"].partition("?")[0]).is_file() for card in cards)
+    assert all("minutes" in card.get_text() and card.find("a", string="Colab") for card in cards)
+    assert re.search(r"about \d+ hours", home.get_text())
+
+
+@pytest.mark.slow
+def test_home_has_a_face_under_a_handle_and_four_ways_on(site):
+    page = parsed(site / "index.html")
+    home, repository = page.find(class_="home"), "https://github.com/elsface-lite/elsface-lite"
+    assert [image["slot"] for image in home.select("before-after img")] == ["before", "after"]
+    (handle,) = page.select("script[type=module]")
+    assert "customElements.define('before-after'" in handle.string and not handle.has_attr("src")
+    ways = [link["href"] for link in home.select(".choices a")]
+    assert ways[:2] == ["notebooks/00_start_here.html", "web/index.html"] and ways[3] == repository
+    assert len(home.select("h2")) == 3 and "not found" in home.get_text(), "what was found out, from the README"
+
+
+@pytest.mark.slow
+def test_every_page_leads_home_and_to_the_repository(site):
+    for path in pages(site):
+        page = parsed(path)
+        if page.select_one(".sidebar-brand"):
+            home = page.select_one(".sidebar-brand")["href"]
+            assert home == "#" or (path.parent / home).resolve() == site / "index.html"
+            assert page.select_one("footer .icons a")["href"].startswith("https://github.com/")
+            assert "The elsface-lite authors" in page.select_one("footer .copyright").get_text()
+            assert page.select_one("link[rel='shortcut icon']")

@@ -11,9 +11,11 @@ from pathlib import Path
 import pytest
 import torch
 from conftest import ROOT
+from programs import program
 from torch import nn
 
 import elsface_lite as ef
+from elsface_lite.data.images import read_image
 
 FOLDER = ROOT / "figures"
 SVG = "{http://www.w3.org/2000/svg}"
@@ -24,8 +26,8 @@ NAMES = ("overview", "style_encoder", "cnn_stream", "rstb", "hfeb", "unsharp_mas
 def drawn(tmp_path_factory) -> Path:
     """A folder in which every diagram was drawn anew."""
     folder = tmp_path_factory.mktemp("figures")
-    for program in FOLDER.glob("*.py"):
-        shutil.copy(program, folder)
+    for path in FOLDER.glob("*.py"):
+        shutil.copy(path, folder)
     subprocess.run([sys.executable, folder / "all.py"], check=True)
     return folder
 
@@ -122,3 +124,21 @@ def test_the_transfer_function_of_the_sharp_loss_is_drawn_from_its_kernel():
     y = 50 + 150 * (1.6 - (1.5 - 0.5 * passed)) / 0.7
     last = [e.attrib["d"] for e in root("sharp_loss").iter(f"{SVG}path") if e.attrib.get("stroke-width") == "2"][-1]
     assert float(last.split()[-1]) == pytest.approx(y, abs=0.06)
+
+
+@pytest.mark.slow
+def test_the_portrait_is_what_the_weights_make_of_it():
+    """Up to what WebP loses: the README shows no other network's work, and no other face."""
+    portrait = program("figures/portrait.py")
+    if portrait.WEIGHTS not in ef.pretrained_names():
+        pytest.skip(f"{portrait.WEIGHTS} is not shipped yet")
+    shown = portrait.versions(portrait.WEIGHTS)
+    for name, drawn in {**shown, "README": portrait.picture(**shown)}.items():
+        committed = read_image(FOLDER / "portrait" / f"{name}.webp")
+        psnr = ef.psnr(ef.as_image(drawn)[None], committed[None]).item()
+        assert psnr > 35, f"{name}.webp: {psnr:.1f} dB from what figures/portrait.py draws"
+
+
+def test_pictures_of_the_readme_are_small():
+    for path in (FOLDER / "widget.png", *(FOLDER / "portrait").glob("*.webp")):
+        assert path.stat().st_size < 500_000, path.name

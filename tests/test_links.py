@@ -9,7 +9,7 @@ from urllib.parse import unquote
 import pytest
 from conftest import ROOT
 
-FOLDERS = ("", "data", "docs", "figures", "elsface_lite/weights", "notebooks")
+FOLDERS = ("", "benchmarks", "data", "docs", "figures", "figures/portrait", "elsface_lite/weights", "notebooks")
 TEXTS = sorted(path for folder in FOLDERS for kind in ("*.md", "*.ipynb") for path in (ROOT / folder).glob(kind))
 
 

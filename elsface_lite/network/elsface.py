@@ -116,7 +116,7 @@ class ELSFaceConfig(Config):
 
     @classmethod
     def lite(cls: Callable[Fields, AnyConfig], *none: Fields.args, **changes: Fields.kwargs) -> AnyConfig:
-        """Ours: both streams at the LR grid, 3x3 kernels, a bicubic skip; see the README for what it costs."""
+        """Ours: both streams at the LR grid, 3x3 kernels, a bicubic skip; see docs/networks.md for what it costs."""
         lite: dict[str, Any] = dict(
             channels=48, grid=1, head_blocks=0, style="residual", cnn_blocks=1, cnn_kernel=3, heads=4,
             rstb_recursions=1, transformer_skip=True, hfebs=1, hfeb_blocks=24, hfeb_kernel=3, hfeb_skip=True,

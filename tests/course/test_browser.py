@@ -7,19 +7,12 @@ skipped, and the summary says so.
 
 import inspect
 import json
-import os
 import re
-import secrets
 import shutil
-import socket
-import subprocess
-import sys
-import time
-import urllib.request
 from pathlib import Path
 
 import pytest
-from browsers import chromium
+from browsers import chromium, jupyterlab
 from conftest import ROOT
 from ipywidgets import VBox
 from needed import needed
@@ -207,46 +200,8 @@ def lab(tmp_path_factory):
         shutil.copytree(ROOT / folder, home / "course" / folder)
     for number, changes in SHORTER.items():
         shorten(next((home / "course" / "notebooks").glob(f"{number}_*.ipynb")), changes)
-    settings = {
-        "apputils-extension/notification": {"fetchNews": "false", "checkForUpdates": False},
-        "notebook-extension/tracker": {"windowingMode": "none"},  # cells far away are in the page, too
-    }
-    for name, content in settings.items():
-        file = home / f"settings/@jupyterlab/{name}.jupyterlab-settings"
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(json.dumps(content))
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    token = secrets.token_hex()
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("JUPYTER", "COVERAGE"))}
-    environment = inherited | {
-        "JUPYTER_TOKEN": token,
-        "JUPYTER_CONFIG_DIR": f"{home}/config",
-        "JUPYTER_DATA_DIR": f"{home}/data",
-        "JUPYTER_RUNTIME_DIR": f"{home}/runtime",
-        "JUPYTERLAB_SETTINGS_DIR": f"{home}/settings",
-        "JUPYTERLAB_WORKSPACES_DIR": f"{home}/workspaces",
-        "IPYTHONDIR": f"{home}/ipython",
-        "OMP_NUM_THREADS": "1",
-    }
-    options = ["--allow-root", "--no-browser", "--ip=127.0.0.1", f"--port={port}", "--ServerApp.port_retries=0"]
-    options += ["--LabApp.expose_app_in_browser=True", f"--ServerApp.root_dir={home}/course"]
-    with (home / "log").open("w") as log:
-        server = subprocess.Popen(
-            [sys.executable, "-m", "jupyterlab", *options], env=environment, cwd=home, stdout=log, stderr=log
-        )
-    address = f"http://127.0.0.1:{port}"
-    for _ in range(120):
-        try:
-            urllib.request.urlopen(f"{address}/api?token={token}", timeout=5).close()
-            break
-        except OSError:
-            assert server.poll() is None, (home / "log").read_text()
-            time.sleep(0.5)
-    yield address, token
-    server.terminate()
-    server.wait(30)
+    with jupyterlab(home) as (address, token):
+        yield address, token
 
 
 def cells_to_run(cells: list[str], answers: list[str]) -> list[int]:

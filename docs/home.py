@@ -1,0 +1,92 @@
+"""The site's home, made of what the README and the chapters hold when the site is built."""
+
+import base64
+import json
+import re
+from collections.abc import Iterator
+from io import BytesIO
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from bs4 import BeautifulSoup
+from markdown_it import MarkdownIt
+from PIL import Image, ImageOps
+from sphinx.application import Sphinx
+
+ROOT = Path(__file__).parent.parent
+ROW = re.compile(
+    r"^\| \[(\d\d) (.+?)\]\((.+?)\.ipynb\) \| (.+?) \| (.+?) \| (\d+) \| \[Colab\]\((.+?)\) \|$", re.MULTILINE
+)
+CARD = (480, 240)  # of a chapter's picture, pixels
+
+
+class Chapter(NamedTuple):
+    """A row of the README's table, without its picture."""
+
+    number: str
+    title: str
+    page: str
+    build: str
+    see: str
+    minutes: str
+    colab: str
+
+
+def pages(app: Sphinx) -> Iterator[tuple[str, dict[str, Any], str]]:
+    """The home as Sphinx collects it: its name, what its template is given, and the template."""
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    chapters = [Chapter(*row) for row in ROW.findall(readme)]
+    folder = Path(app.outdir) / "_images" / "home"
+    folder.mkdir(parents=True, exist_ok=True)
+    alts = {}
+    for chapter in chapters:
+        picture, alts[chapter.number] = thumbnail(ROOT / f"{chapter.page}.ipynb")
+        picture.save(folder / f"{chapter.number}.webp", quality=85)
+    yield (
+        "index",
+        {
+            "title": "Home",
+            "chapters": chapters,
+            "alts": alts,
+            "hours": round(sum(int(chapter.minutes) for chapter in chapters) / 60),
+            "findings": MarkdownIt().render(re.search(r"## What was found out\n(.*?)\n## ", readme, re.DOTALL)[1]),
+            "handle": (ROOT / "elsface_lite/course/widgets/before_after.js").read_text(encoding="utf-8"),
+        },
+        "home.html",
+    )
+
+
+def thumbnail(path: Path) -> tuple[Image.Image, str]:
+    """The first pictures that a chapter shows, of several the two in the middle, as a card; and their alt text."""
+    shown = next(found for found in outputs(path) if found)
+    largest = max(picture.height for picture, _ in shown)
+    shown = [(picture, alt) for picture, alt in shown if picture.height > largest / 2]  # an LR face is a stamp
+    middle = shown[(len(shown) - 1) // 2 :][:2]
+    width, height = CARD
+    card = Image.new("RGB", CARD, "white")
+    for column, (picture, _) in enumerate(middle):
+        size = (width // len(middle), height)
+        fitted = ImageOps.pad(picture, size, color="white") if len(middle) == 1 else ImageOps.fit(picture, size)
+        card.paste(fitted, (column * size[0], 0))
+    return card, re.sub(r"^.*picture \d+ of \d+: ", "", middle[0][1])
+
+
+def outputs(path: Path) -> Iterator[list[tuple[Image.Image, str]]]:
+    """The pictures of each output of a chapter that has HTML, with their alt texts; those in SVG left out."""
+    for cell in json.loads(path.read_text(encoding="utf-8"))["cells"]:
+        for output in cell.get("outputs", []):
+            page = BeautifulSoup("".join(output.get("data", {}).get("text/html", "")), "html.parser")
+            images = [image for image in page.find_all("img") if not image["src"].startswith("data:image/svg")]
+            yield [(opened(image["src"]), image["alt"]) for image in images]
+
+
+def opened(source: str) -> Image.Image:
+    """The picture of a data: address."""
+    return Image.open(BytesIO(base64.b64decode(source.partition(",")[2]))).convert("RGB")
+
+
+def setup(app: Sphinx) -> dict[str, bool]:
+    app.connect("html-collect-pages", pages)
+    # The sidebar's and the header's name lead to it, and not to the first page of the contents.
+    app.connect("html-page-context", lambda app, name, template, context, doctree: context.update(master_doc="index"))
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
