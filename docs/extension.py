@@ -45,6 +45,9 @@ docs/networks
 docs/reliability
 benchmarks/README
 elsface_lite/weights/lite-x4
+elsface_lite/weights/lite-x4-gan
+elsface_lite/weights/lite-x4-blind
+elsface_lite/weights/lite-x4-blind-gan
 elsface_lite/weights/lite-x8
 ```
 

@@ -12,8 +12,11 @@ from skimage.data import chelsea
 from torch import Tensor
 
 from elsface_lite import ELSFace, crop_face, downscale, find_faces, load_pretrained, restore, upscale
+from elsface_lite.course.faces import made_up_people
 from elsface_lite.course.plots import draw_images
 from elsface_lite.course.widgets import distort
+from elsface_lite.data.blind import Blind
+from elsface_lite.data.degradation import generator
 from elsface_lite.data.pairs import load_face
 from elsface_lite.data.sources import orl_faces, portraits
 from elsface_lite.files import whole_file
@@ -46,6 +49,13 @@ def spoilt(scale: int) -> list[Row]:
     return [(name, distort(lr[None], **what)[0], hr) for name, what in SPOILT.items()]
 
 
+def phones(scale: int) -> list[Row]:
+    """Made-up people, as a phone saves them: taken by their numbers, and so is what was done to them."""
+    faces = made_up_people()[::6]
+    blind = Blind(scale, clean=0)
+    return [(f"made-up {6 * i + 1}", blind(hr, generator(i)), hr) for i, hr in enumerate(faces)]
+
+
 def turned(scale: int) -> list[Row]:
     """LR faces that stand as no face of the training set does, and one that is of no person."""
     _, lr, hr = people(scale)[1]
@@ -76,14 +86,21 @@ def draw(name: str, rows: Sequence[Row], model: ELSFace) -> list[dict[str, str]]
     return table
 
 
+PICTURES = {
+    phones: ["lite-x4-blind", "lite-x4-blind-gan"],
+    people: ["lite-x4", "lite-x4-gan", "lite-x8"],
+    orl: ["lite-x4"],
+    spoilt: ["lite-x4", "lite-x4-blind"],
+    turned: ["lite-x4"],
+}
+
+
 def main() -> None:
-    table = []
-    for weights in ("lite-x4", "lite-x8"):
-        model = load_pretrained(weights)
-        table += draw(f"people-{weights}", people(model.config.scale), model)
-    model = load_pretrained("lite-x4")
-    for rows in (orl, spoilt, turned):
-        table += draw(rows.__name__, rows(model.config.scale), model)
+    table: list[dict[str, str]] = []
+    for rows, names in PICTURES.items():
+        for name in names:
+            model = load_pretrained(name)
+            table += draw(f"{rows.__name__}-{name}", rows(model.config.scale), model)
     with whole_file(FOLDER / "gallery.csv") as beside, beside.open("w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, table[0])
         writer.writeheader()
