@@ -13,7 +13,7 @@ from urllib.parse import unquote, urlsplit
 import pytest
 from bs4 import BeautifulSoup, Tag
 from chapters import BUILT, NOTEBOOKS, cells, source, tags
-from conftest import ROOT, project_files
+from conftest import ROOT, project_files, uncounted
 from programs import program
 
 import elsface_lite
@@ -161,7 +161,8 @@ def site(tmp_path_factory) -> Path:
     """The site, built as `make docs` does."""
     out = tmp_path_factory.mktemp("site")
     command = ["-m", "sphinx", "--quiet", "--fail-on-warning", "--keep-going", "-c", DOCS, ROOT, out]
-    built = subprocess.run([sys.executable, *map(str, command)], capture_output=True, text=True, cwd=ROOT)
+    command = [sys.executable, *map(str, command)]
+    built = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env=uncounted())
     assert built.returncode == 0, built.stderr
     return out
 
