@@ -3,7 +3,18 @@
 They stand here and not in the chapters, so that no answer is in sight before the reader's own.
 """
 
-from . import chapter00, chapter01, chapter02, chapter03, chapter04, chapter05, chapter07, chapter09, chapter10, chapter11
+from . import (
+    chapter00,
+    chapter01,
+    chapter02,
+    chapter03,
+    chapter04,
+    chapter05,
+    chapter07,
+    chapter09,
+    chapter10,
+    chapter11,
+)
 
 # By chapter, in the order in which it asks.
 CHAPTERS = {
