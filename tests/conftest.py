@@ -46,12 +46,17 @@ def faces(tmp_path_factory) -> Path:
     return folder
 
 
-# A file is one piece of work for one process. Those that take longest start first, so that both end together.
-LONGEST = ("test_browser", "test_docs", "test_long_work", "test_under_fire", "test_run", "test_export", "test_web")
+# A file is one piece of work for one process. Those that take longest start first, in this order, so that both end
+# together.
+LONGEST = (
+    "test_browser", "test_docs", "test_export", "test_long_work", "test_under_fire", "test_run", "test_web",
+    "test_quality", "test_modules", "test_photographs",
+)  # fmt: skip
 
 
 def pytest_collection_modifyitems(items):
-    items.sort(key=lambda item: item.path.stem not in LONGEST)
+    place = {name: number for number, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: place.get(item.path.stem, len(LONGEST)))
 
 
 def pytest_terminal_summary(terminalreporter):

@@ -18,6 +18,7 @@ from programs import program
 
 import elsface_lite
 
+pytestmark = pytest.mark.no_cover  # most of the time HTML is parsed
 DOCS = ROOT / "docs"
 CHAPTERS = {path.stem[:2]: path for path in NOTEBOOKS}
 
