@@ -25,6 +25,7 @@ notebooks/*
 :caption: Around the course
 
 docs/glossary
+docs/notation
 docs/paper_to_code
 docs/photographs
 docs/troubleshooting

@@ -111,8 +111,8 @@ def check_luck(answer: Any) -> str:
         "The degrees of freedom are not the number of values: how many of them does the rest leave free?": divided(
             lambda v, s: v * s
         ),
-        "V S - 1 counts too many: rows and columns both sum to zero.": divided(lambda v, s: v * s - 1),
-        "V (S - 1) counts one too many a seed: the columns sum to zero as well.": divided(lambda v, s: v * (s - 1)),
+        "V n - 1 counts too many: rows and columns both sum to zero.": divided(lambda v, s: v * s - 1),
+        "V (n - 1) counts one too many a seed: the columns sum to zero as well.": divided(lambda v, s: v * (s - 1)),
     }
     cases = [(_scores(*shape, seed=shape[0]),) for shape in ((12, 2), (4, 3), (3, 5))]
     return compare(_numbers(answer), _luck, cases, mistakes, tolerance=1e-5)
