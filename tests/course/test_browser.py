@@ -167,7 +167,15 @@ WRONG = {
         'check("07.2", lambda a, b: (0.0, 9.0))',
         'check("07.3", lambda a, b: 1.0)',
     ],
-    "08": ["check_1(2)", "check_2(ELSFaceConfig.lite(hfebs=0, hfeb_skip=False))", "check_3(lambda model: model)"],
+    "08": [
+        'check("paired_difference", lambda variant, against: (0.0, 1.96))',
+        'check("luck", lambda y: (y.std(), 11))',
+        'check("margin", lambda y, k: 0.02)',
+        'check("only_r", lambda model: model.eval())',
+        'check("08.1", 2)',
+        'check("08.2", ELSFaceConfig.lite(hfebs=0, hfeb_skip=False))',
+        'check("08.3", lambda model: model.eval())',
+    ],
     "09": [
         "check_1(lambda sr: sr)",
         "check_2(lambda b, r, x: 1.0)",
