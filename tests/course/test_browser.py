@@ -176,11 +176,21 @@ WRONG = {
         'check("08.2", ELSFaceConfig.lite(hfebs=0, hfeb_skip=False))',
         'check("08.3", lambda model: model.eval())',
     ],
-    "09": [
-        "check_1(lambda sr: sr)",
-        "check_2(lambda b, r, x: 1.0)",
-        "check_3({'Results': '30 dB'})",
-        "check_4(lambda lr: lr.std(dim=(1, 2, 3)))",
+    "10": [
+        'check("fit_box", lambda landmarks: (sum(landmarks), 0.0))',
+        'check("fade", lambda u: u)',
+        'check("gaussian", lambda image, along, across, angle: image)',
+        'check("noisy", lambda picture, level, draw: picture)',
+        'check("10.1", 0.5)',
+        'check("10.2", lambda b, r, x: 1.0)',
+        'check("10.3", lambda lr: lr.std(dim=(1, 2, 3)))',
+    ],
+    "11": [
+        'check("difference_interval", lambda a, b: (0.0, 9.0))',
+        'check("sign_test", lambda wins, losses: 0.05)',
+        'check("11.1", 28)',
+        'check("11.2", lambda values, member: 0.5)',
+        'check("11.3", {"Results": "30 dB"}, questions)',
     ],
 }
 

@@ -105,10 +105,10 @@ def check_group_size(answer: Any) -> str:
 
 def check_shuffled(answer: Any) -> str:
     found, right = [], []
-    for seed, apart in enumerate((0.0, 0.45, 0.8, -0.6)):
+    for seed, shift in enumerate((0.0, 0.45, 0.8, -0.6)):
         generator = torch.Generator().manual_seed(seed)
         member = torch.arange(40) < (14 if seed % 2 else 20)
-        values = torch.randn(40, generator=generator, dtype=torch.float64) + apart * member
+        values = torch.randn(40, generator=generator, dtype=torch.float64) + shift * member
         result = answer(values.clone(), member.clone())
         if result is None:
             return FORGOTTEN
