@@ -37,7 +37,7 @@ def take(page: Any, address: str, token: str) -> None:
 def main() -> None:
     home = TemporaryDirectory()
     with home as folder, jupyterlab(write_notebook(Path(folder))) as (address, token), chromium() as browser:
-        take(browser.new_page(viewport={"width": 1000, "height": 900}), address, token)
+        take(browser.new_page(viewport={"width": 1000, "height": 1200}), address, token)
 
 
 def write_notebook(home: Path) -> Path:
