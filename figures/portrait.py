@@ -14,8 +14,8 @@ from elsface_lite.files import whole_file
 
 FOLDER = Path(__file__).parent / "portrait"
 WEIGHTS = "lite-x4-blind"
-SPOILT = Blind(scale=4, blur=(0.8, 1.2), shrink=(4, 4), noise=8, quality=(70, 75), clean=0)
-EYES = (76, 79, 172, 117)  # left, top, right, bottom in the portrait
+SPOILT = Blind(scale=4, blur=(0.6, 1.0), shrink=(4, 4), noise=6, quality=(75, 80), clean=0)
+EYES = (80, 73, 176, 111)  # left, top, right, bottom in the portrait
 WIDTH, GAP, LINE = 816, 12, 30  # of the picture, between its parts, of a line of words
 
 

@@ -19,6 +19,7 @@ BUILT = {
     "05": {"training.losses"},
     "06": {"network.elsface"} | {f"training.{name}" for name in ("config", "optim", "schedule", "batches", "trainer")},
     "07": {"metrics.image", "metrics.sets"},
+    "09": {"training.adversarial"},
     "10": {"data.blind"},
 }
 

@@ -1,5 +1,6 @@
 """Fixtures that several tests share. What lies beside the project in ../shared is used where it is present."""
 
+import os
 import subprocess
 from pathlib import Path
 
@@ -27,6 +28,11 @@ def project_files() -> list[str]:
     return [name for name in listing.stdout.splitlines() if (ROOT / name).is_file()]
 
 
+def uncounted() -> dict[str, str]:
+    """The environment for a program whose branches need not be counted, which takes its time: a tool, a kernel."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE")}
+
+
 @pytest.fixture(scope="session")
 def faces(tmp_path_factory) -> Path:
     """24 squares of the astronaut's photograph, as files."""
@@ -40,16 +46,21 @@ def faces(tmp_path_factory) -> Path:
     return folder
 
 
-# A file is one piece of work for one process. Those that take longest start first, so that both end together.
-LONGEST = ("test_browser", "test_docs", "test_long_work", "test_under_fire", "test_run", "test_export", "test_web")
+# A file is one piece of work for one process. Those that take longest start first, in this order, so that both end
+# together.
+LONGEST = (
+    "test_browser", "test_docs", "test_export", "test_long_work", "test_under_fire", "test_run", "test_web",
+    "test_quality", "test_modules", "test_photographs",
+)  # fmt: skip
 
 
 def pytest_collection_modifyitems(items):
-    items.sort(key=lambda item: item.path.stem not in LONGEST)
+    place = {name: number for number, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: place.get(item.path.stem, len(LONGEST)))
 
 
 def pytest_terminal_summary(terminalreporter):
-    """What test_browser.py moved, a line for each widget and theme."""
+    """What test_browser.py moved, a line for each widget."""
     reports = [report for kind in ("passed", "failed") for report in terminalreporter.stats.get(kind, [])]
     lines = [line for report in reports for name, line in report.user_properties if name == "widget"]
     if lines:

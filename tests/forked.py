@@ -8,8 +8,10 @@ import os
 import sys
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from elsface_lite.files import PART
 
@@ -27,6 +29,36 @@ def _run(words: list[str], errors: Path | None, largest_file: int | None) -> Non
     sys.exit(main(words))
 
 
+def server() -> Any:
+    """The context of multiprocessing whose server imports the package as it starts."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["elsface_lite.cli.main", "elsface_lite.cli.train", "torch.utils.tensorboard"])
+    return context
+
+
+def _told_nothing(words: list[str]) -> int:
+    """The command line, in a process that may have inherited what Accelerate leaves in the environment."""
+    from elsface_lite.cli.main import main
+
+    for name in [name for name in os.environ if name.startswith("ACCELERATE")]:
+        del os.environ[name]
+    return main(words)
+
+
+def torchrun(words: list[str], logs: Path) -> str:
+    """What two processes print that `torchrun` starts with the command line, each forked from the server."""
+    from torch.distributed.launcher import elastic_launch
+    from torch.distributed.run import config_from_args, parse_args
+
+    server()
+    options = ["--nproc_per_node", "2", "--master_port", "29511", "--start_method", "forkserver"]
+    config, *_ = config_from_args(parse_args([*options, "--redirects", "3", "--log_dir", str(logs), "elsface_lite"]))
+    with ThreadPoolExecutor(1) as aside:  # where it does not change how this process takes signals
+        codes = aside.submit(elastic_launch(config, _told_nothing), words).result()
+    assert codes == {0: 0, 1: 0}
+    return "".join(file.read_text(encoding="utf-8") for file in logs.rglob("stdout.log"))
+
+
 class Program:
     """`elsface-lite` with these words, started.
 
@@ -37,10 +69,8 @@ class Program:
     """
 
     def __init__(self, *words: object, errors: Path | None = None, largest_file: int | None = None) -> None:
-        context = multiprocessing.get_context("forkserver")
-        context.set_forkserver_preload(["elsface_lite.cli.main", "elsface_lite.cli.train", "torch.utils.tensorboard"])
         self.errors = errors
-        self.process = context.Process(target=_run, args=(list(map(str, words)), errors, largest_file))
+        self.process = server().Process(target=_run, args=(list(map(str, words)), errors, largest_file))
         self.process.start()
 
     def send(self, signal: int) -> None:

@@ -114,7 +114,9 @@ def test_networks_are_measured_beside_each_other(faces, tmp_path, monkeypatch):
         with table.open(encoding="utf-8", newline="") as file:
             rows = list(csv.DictReader(file))
         assert [row["network"] for row in rows] == ["bicubic", "bicubic", "lite-x4", "lite-x4"]
-        assert {(row["n"], row["side"], row["degradation"]) for row in rows} == {("2", "32", "blind")}
+        assert {tuple(row[key] for key in ("n", "side", "degradation", "sharpness")) for row in rows} == {
+            ("2", "32", "blind", "0")
+        }
         psnr[size] = float(rows[0]["mean"])
     assert 15 < psnr[128] < psnr[64] < 40, "of a face that is half as wide, each LR pixel holds twice as much"
 
@@ -133,3 +135,21 @@ def test_the_page_opens_with_what_the_tables_say():
     assert f"{28_600:,} faces a second" in opening and "| 28,600 |" in (FOLDER / "README.md").read_text(
         encoding="utf-8"
     )
+
+
+@pytest.mark.slow
+def test_the_slider_is_measured_and_drawn(faces, tmp_path, monkeypatch):
+    """A block of rows for each sharpness, and a curve of each metric over them."""
+    perception, page = program("benchmarks/perception.py"), program("benchmarks/page.py")
+    asked, table = [], tmp_path / "sharpness.csv"
+    load = lambda name, sharpness: asked.append(sharpness) or load_pretrained(name)  # noqa: E731
+    monkeypatch.setattr(perception, "load_pretrained", load)
+    words = ["--networks", "lite-x4", "--sharpness", "0", "0.5", "1", "--metrics", "psnr", "lpips", "--first", "2"]
+    monkeypatch.setattr("sys.argv", ["x", "--faces", str(faces), *words, "--csv", str(table)])
+    perception.main()
+    with table.open(encoding="utf-8", newline="") as file:
+        found = list(csv.DictReader(file))
+    assert asked == [0, 0.5, 1] and [row["sharpness"] for row in found[::2]] == ["0", "0.5", "1"]
+    more = [row | {"metric": metric, "low": ""} for row in found[::2] for metric in ("fid", "identity")]
+    monkeypatch.setattr(page, "table", lambda name: found + more)
+    assert next(axis.get_ylabel() for axis in page.draw_sharpness().axes) == "PSNR, dB, n = 2"

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from chapters import NOTEBOOKS, code_cells, source
-from conftest import ROOT
+from conftest import ROOT, uncounted
 
 pytestmark = [
     pytest.mark.slow,
@@ -45,7 +45,7 @@ def in_hostile_place(checkout: Path, temporary: Path, *command: str) -> subproce
     """Runs a command in the notebooks' folder; the only place that can be written is the one for temporary files."""
     nowhere = "http://127.0.0.1:9"
     homes = ("HOME", "XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME", "IPYTHONDIR", "TORCH_HOME")
-    environment = os.environ | {name: str(checkout / "no such home") for name in homes}
+    environment = uncounted() | {name: str(checkout / "no such home") for name in homes}
     environment |= {"TMPDIR": str(temporary), "PYTHONPATH": str(checkout), "PYTHONDONTWRITEBYTECODE": "1"}
     environment |= dict.fromkeys(("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"), nowhere)
     namespaces = ["unshare", "--mount", "--net", *["--map-root-user"] * bool(os.getuid())]
@@ -80,12 +80,12 @@ def test_a_chapter_runs_read_only_without_home_and_network(checkout, tmp_path, p
 
 def test_a_kernel_restarted_halfway_says_what_is_missing():
     """The middle cell of each chapter by itself: a plain NameError, which names what an earlier cell makes."""
-    said = {}
+    said, how = {}, dict(capture_output=True, encoding="utf-8", timeout=60, cwd=ROOT, env=uncounted())
     for path in NOTEBOOKS:
         cells = [source(cell) for cell in code_cells(path)]
         for code in cells[len(cells) // 2 :]:
             command = [sys.executable, "-c", code]
-            done = subprocess.run(command, capture_output=True, encoding="utf-8", timeout=60, cwd=ROOT)
+            done = subprocess.run(command, **how)
             if done.returncode:
                 break
         said[path.stem[:2]] = done.stderr.splitlines()[-1]

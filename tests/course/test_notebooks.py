@@ -228,7 +228,7 @@ def test_clean_outputs(path):
 
 
 # Cells, words and lines of code: what one can follow in about an hour, and what the chapters hold that are older.
-LARGEST = dict.fromkeys(["00", "01", "02", "03", "04", "05", "07", "10", "11"], (80, 2_500, 350))
+LARGEST = dict.fromkeys(["00", "01", "02", "03", "04", "05", "07", "08", "09", "10", "11"], (80, 2_500, 350))
 OLDER = (110, 4_000, 1_100)
 rewritten = pytest.mark.parametrize(
     "path", [path for path in NOTEBOOKS if path.stem[:2] in LARGEST], ids=lambda p: p.stem

@@ -2,9 +2,11 @@
 
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
+from stress import times
 
 from elsface_lite import ElsfaceError, downscale, load_pretrained, quantize, read_image, restore, write_png
 from elsface_lite.cli.main import main
@@ -37,11 +39,11 @@ def test_equals_torch(folder, size):
     assert exported.config == load_pretrained("lite-x4").config
 
 
+@pytest.mark.no_cover  # PyTorch exports in Python, which takes longer where branches are counted
 def test_paper_and_shifted_windows(folder):
     torch.manual_seed(0)
-    changes = dict(
-        channels=12, heads=2, hfebs=1, hfeb_blocks=1, head_blocks=1, depth=2, rstb_recursions=1, cnn_recursions=1
-    )
+    repeated = ("cnn_blocks", "cnn_recursions", "head_blocks", "hfebs", "hfeb_blocks", "rstb_recursions")
+    changes = dict.fromkeys(repeated, times(2, 1)) | dict(channels=12, heads=2, out_channels=12, depth=2)
     model = ELSFace(ELSFaceConfig.paper(**changes)).train()
     assert export_onnx(model, folder / "paper.onnx") < 1e-5
     assert model.training, "the model is not changed"
@@ -85,9 +87,8 @@ def small() -> ELSFace:
 
 def test_float16_halves_the_file_and_takes_and_gives_float32(small, tmp_path):
     onnx = pytest.importorskip("onnx")
-    path, wide = tmp_path / "half.onnx", tmp_path / "wide.onnx"
-    assert 0 < export_onnx(small, path, fp16=True, opset=18) < 5e-3
-    assert export_onnx(torch.compile(small, backend="eager"), wide) < 1e-5
+    path = tmp_path / "half.onnx"
+    assert 0 < export_onnx(torch.compile(small, backend="eager"), path, fp16=True, opset=18) < 5e-3
     proto = onnx.load(path)
     assert proto.opset_import[0].version == 18
     kinds = {tensor.data_type for tensor in proto.graph.initializer if len(tensor.dims) == 4}
@@ -119,8 +120,11 @@ def test_what_cannot_be_exported_is_said_at_once(small, tmp_path, monkeypatch, c
 
 
 def test_a_wrong_result_is_not_written(folder, tmp_path, monkeypatch):
-    monkeypatch.setattr("elsface_lite.inference.export._difference", lambda *_: 0.01)
-    with pytest.raises(ElsfaceError, match="nothing was written"):
+    """PyTorch's exporter gives a network with other weights."""
+    onnx = pytest.importorskip("onnx")
+    wrong = SimpleNamespace(model_proto=onnx.load(folder / "lite-x4.onnx"))
+    monkeypatch.setattr(torch.onnx, "export", lambda *_, **__: wrong)
+    with pytest.raises(ElsfaceError, match=r"differs from PyTorch's by .*: nothing was written"):
         export_onnx(ELSFace(ELSFaceConfig.lite(**SMALL)), tmp_path / "wrong.onnx")
     assert list(tmp_path.iterdir()) == []
 

@@ -4,6 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from conftest import shared
+from stress import times
 
 from elsface_lite.network.elsface import ELSFace, ELSFaceConfig
 from elsface_lite.training.losses import SharpLoss, gaussian_blur, gaussian_kernel, unsharp_mask
@@ -22,13 +23,13 @@ def test_authors_sharpened_sample(fixture):
 
 
 @pytest.mark.slow
-def test_five_training_steps(fixture):
-    """Adam's first five steps on the authors' network have the authors' losses, and the same gradients at first."""
+def test_first_training_steps(fixture):
+    """Adam's first steps on the authors' network have the authors' losses, and the same gradients at first."""
     model = ELSFace(ELSFaceConfig.paper())
     model.load_reference_state_dict(torch.load(shared("reference/parity/state_dict.pt"), weights_only=True))
     optimizer = torch.optim.Adam(model.parameters(), 1e-4, weight_decay=1e-5)
     sharp_loss, lr, hr = SharpLoss(), fixture["lr"].flip(1), fixture["hr"].flip(1)
-    for step, expected in enumerate(fixture["trace"]):
+    for step, expected in enumerate(fixture["trace"][: times(5, 3)]):
         sr = model(lr)
         loss = F.l1_loss(sr, hr) + 0.05 * sharp_loss(sr, hr)
         optimizer.zero_grad()

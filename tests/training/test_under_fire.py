@@ -28,7 +28,7 @@ pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(sys.platform != "linux", reason="processes are forked, and looked at, as on Linux"),
 ]
-KILLS = times(25, 15)
+KILLS = times(25, 10)
 # 100 steps, with a checkpoint after each.
 OFTEN = [
     *TINY, "train.batch_size=2", "train.epochs=10", "train.checkpoint_every=1", "train.validate_every=20",

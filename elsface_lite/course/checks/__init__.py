@@ -3,7 +3,19 @@
 They stand here and not in the chapters, so that no answer is in sight before the reader's own.
 """
 
-from . import chapter00, chapter01, chapter02, chapter03, chapter04, chapter05, chapter07, chapter10, chapter11
+from . import (
+    chapter00,
+    chapter01,
+    chapter02,
+    chapter03,
+    chapter04,
+    chapter05,
+    chapter07,
+    chapter08,
+    chapter09,
+    chapter10,
+    chapter11,
+)
 
 # By chapter, in the order in which it asks.
 CHAPTERS = {
@@ -14,6 +26,8 @@ CHAPTERS = {
     "04": chapter04.CHECKS,
     "05": chapter05.CHECKS,
     "07": chapter07.CHECKS,
+    "08": chapter08.CHECKS,
+    "09": chapter09.CHECKS,
     "10": chapter10.CHECKS,
     "11": chapter11.CHECKS,
 }

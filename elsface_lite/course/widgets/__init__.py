@@ -15,6 +15,7 @@ from .photo import photo_restorer
 from .progress import progress_slider
 from .receptive_field import receptive_field_explorer
 from .sharpening import sharpening_explorer
+from .sharpness import sharpness_explorer
 from .style import style_mixer
 from .training import training_curves
 
@@ -31,6 +32,7 @@ __all__ = [
     "progress_slider",
     "receptive_field_explorer",
     "sharpening_explorer",
+    "sharpness_explorer",
     "style_mixer",
     "through_jpeg",
     "training_curves",

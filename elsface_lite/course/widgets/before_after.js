@@ -8,7 +8,8 @@
  * enlarged; drag the picture when it is; Ctrl and wheel, two fingers or a double click enlarge. Keyboard: arrows, Home
  * and End move the handle, + and - enlarge, 0 shows all, Shift and arrows move the picture.
  *
- * Attributes: plain (no buttons for zoom), still (no handle: nothing has changed yet).
+ * Attributes: plain (no buttons for zoom), still (no handle: nothing has changed yet), left and right (what the two
+ * pictures are called, if not Before and After).
  * Style: --before-after-height, the most that it may take; --before-after-widest, how many times as wide as high it may
  * be, beyond which there is ground above and below a wide picture; --before-after-focus, the colour of the ring around
  * the handle when it has the keyboard.
@@ -75,6 +76,12 @@ export class BeforeAfter extends HTMLElement {
     this.pointers = new Map();
     this.listen(root);
     this.value = 50;
+  }
+
+  connectedCallback() {
+    for (const side of ['left', 'right']) {
+      if (this.hasAttribute(side)) this.frame.querySelector(`.${side}`).textContent = this.getAttribute(side);
+    }
   }
 
   listen(root) {

@@ -4,6 +4,7 @@ import base64
 import html
 from collections.abc import Mapping, Sequence
 from io import BytesIO
+from pathlib import Path
 
 from PIL import Image
 from torch import Tensor
@@ -20,10 +21,15 @@ def picture_html(image: Tensor, alt: str, caption: str, width: int = 192) -> str
         caption: the text below.
         width: of the figure in the browser; pixels stay sharp squares.
     """
+    return img_html(*_webp(image), alt, caption, width)
+
+
+def _webp(image: Tensor) -> tuple[str, bytes]:
+    """The picture as a file without loss, and of which kind."""
     buffer = BytesIO()
     pixels = (255 * image.detach().clamp(0, 1)).round().byte().permute(1, 2, 0).contiguous().cpu().numpy()
     Image.fromarray(pixels).save(buffer, format="WEBP", lossless=True)
-    return img_html("webp", buffer.getvalue(), alt, caption, width)
+    return "webp", buffer.getvalue()
 
 
 def img_html(kind: str, data: bytes, alt: str, caption: str, width: int) -> str:
@@ -33,6 +39,34 @@ def img_html(kind: str, data: bytes, alt: str, caption: str, width: int) -> str:
         f'style="width:{width}px;image-rendering:pixelated;background:white" '
         f'src="data:image/{kind};base64,{base64.b64encode(data).decode()}">'
         f"<figcaption>{html.escape(caption)}</figcaption></figure>"
+    )
+
+
+def handle() -> str:
+    """The script that puts a handle on what `split_html` gives: once a page, or with each output that is a frame."""
+    script = Path(__file__).with_name("before_after.js").read_text(encoding="utf-8")
+    return f'<script type="module">{script}</script>'
+
+
+def split_html(images: Mapping[str, Tensor], alt: str, caption: str, width: int = 384) -> str:
+    """Two pictures of one size, split by a handle on them; side by side where `handle` does not run.
+
+    Args:
+        images: what the left one and the right one are called, and (3, h, w) each; values outside [0, 1] are clamped.
+        alt: what both show.
+        caption: the text below.
+        width: of the picture in the browser, in pixels.
+    """
+    (left, before), (right, after) = images.items()
+    pictures = [
+        f'<img slot="{slot}" alt="{html.escape(f"{name}: {alt}", quote=True)}" '
+        f'style="width:{width}px;max-width:100%" src="data:image/{kind};base64,{base64.b64encode(data).decode()}">'
+        for slot, name, (kind, data) in (("before", left, _webp(before)), ("after", right, _webp(after)))
+    ]
+    names = f'left="{html.escape(left, quote=True)}" right="{html.escape(right, quote=True)}"'
+    return (
+        f'<figure style="margin:0;max-width:100%"><before-after plain {names} style="width:{width}px">'
+        f"{''.join(pictures)}</before-after><figcaption>{html.escape(caption)}</figcaption></figure>"
     )
 
 

@@ -1,0 +1,343 @@
+"""Chapter 09: the expected loss, Haar bands, the adversarial loss and its penalty, and three exercises about them."""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ...training.adversarial import AdversarialLoss, Discriminator, haar_bands, squared_gradients
+from .compare import FORGOTTEN, Checks, Function, compare
+
+
+def _random(*shape: int, seed: int = 0) -> Tensor:
+    return torch.rand(shape, generator=torch.Generator().manual_seed(seed))
+
+
+def expected_loss(answer: Tensor, faces: Tensor, chances: Tensor, power: int) -> Tensor:
+    """What chapter 09 asks for first: the mean over all faces that fit, each as often as it is the true one.
+
+    Args:
+        answer: (3, h, w).
+        faces: (n, 3, h, w).
+        chances: (n,), with the sum 1.
+        power: 1 for L1, 2 for squares.
+    """
+    return (chances * (answer - faces).abs().pow(power).flatten(1).mean(1)).sum()
+
+
+def check_expected_loss(answer: Any) -> str:
+    def of(a: Tensor, faces: Tensor) -> Tensor:
+        return (a - faces).abs().flatten(1)
+
+    mistakes: dict[str, Function] = {
+        "The chances are ignored: a likelier face has to count for more.": lambda a, f, c, p: of(a, f).pow(p).mean(),
+        "You divide by the number of faces as well: the chances have the sum 1 already.": lambda a, f, c, p: (
+            (c * of(a, f).pow(p).mean(1)).mean()
+        ),
+        "The sum over pixels should be a mean.": lambda a, f, c, p: (c * of(a, f).pow(p).sum(1)).sum(),
+        "Power first, then the mean over the pixels: yours is a power of a mean.": lambda a, f, c, p: (
+            (c * of(a, f).mean(1).pow(p)).sum()
+        ),
+        "That is the loss of the mean face: take the loss of each face first, then the mean of the losses.": (
+            lambda a, f, c, p: (a - torch.einsum("n,n...->...", c, f)).abs().pow(p).mean()
+        ),
+        "Without absolute values errors cancel: power 1 needs them.": lambda a, f, c, p: (
+            (c * (a - f).pow(p).flatten(1).mean(1)).sum()
+        ),
+        "The power is ignored: L1 whatever is asked for.": lambda a, f, c, p: (c * of(a, f).mean(1)).sum(),
+        "The power is ignored: squares whatever is asked for.": lambda a, f, c, p: (c * of(a, f).pow(2).mean(1)).sum(),
+    }
+    cases = []
+    for seed, (n, height, width) in enumerate([(2, 6, 5), (5, 4, 4), (3, 3, 8)]):
+        chances = _random(n, seed=seed + 9) + 0.1
+        faces = _random(n, 3, height, width, seed=seed)
+        cases.append((_random(3, height, width, seed=seed + 5), faces, chances / chances.sum(), 1 + seed % 2))
+    return compare(answer, expected_loss, cases, mistakes, tolerance=1e-5)
+
+
+def _grouped(bands: list[Tensor]) -> Tensor:
+    """(b, 9, h, w) ordered by colour first: what a convolution by groups gives."""
+    return torch.stack(bands, 2).flatten(1, 2)
+
+
+def check_haar_bands(answer: Any) -> str:
+    def bands(image: Tensor, order: tuple[int, ...] = (0, 1, 2), factor: float = 1.0) -> tuple[Tensor, Tensor]:
+        low, high = haar_bands(image)
+        parts = high.split(3, 1)
+        return factor * low, factor * torch.cat([parts[i] for i in order], 1)
+
+    def everywhere(image: Tensor) -> tuple[Tensor, Tensor]:
+        a, b = image[..., :-1, :-1], image[..., :-1, 1:]
+        c, d = image[..., 1:, :-1], image[..., 1:, 1:]
+        return (a + b + c + d) / 2, torch.cat([a - b + c - d, a + b - c - d, a - b - c + d], 1) / 2
+
+    mistakes: dict[str, Function] = {
+        "Divide by 2, not by 4: then the bands have the squares that the pixels have.": lambda x: bands(x, factor=0.5),
+        "Sums and differences of four have to be divided by 2.": lambda x: bands(x, factor=2.0),
+        "Only the low band is divided rightly: the high ones need the same factor.": lambda x: (
+            haar_bands(x)[0], 2 * haar_bands(x)[1]
+        ),
+        "The first two high bands are swapped: along x, left less right, comes first.": lambda x: bands(x, (1, 0, 2)),
+        "The order should be: along x, along y, crosswise.": lambda x: bands(x, (2, 0, 1)),
+        "The signs of the high bands are turned: the left and the upper pixel count as plus.": lambda x: (
+            haar_bands(x)[0], -haar_bands(x)[1]
+        ),
+        "The nine are sorted by colour: all three colours of a band come first, then the next band.": lambda x: (
+            haar_bands(x)[0], _grouped(list(haar_bands(x)[1].split(3, 1)))
+        ),
+        "The blocks overlap: take every second pixel only.": everywhere,
+        "Low and high are swapped.": lambda x: haar_bands(x)[::-1],
+    }  # fmt: skip
+    cases = [(_random(*shape, seed=i),) for i, shape in enumerate([(2, 3, 8, 12), (1, 3, 6, 4), (3, 3, 2, 2)])]
+    return compare(answer, haar_bands, cases, mistakes, tolerance=1e-5) or _gradient(
+        lambda x: torch.cat([torch.as_tensor(band) for band in answer(x)], 1),
+        lambda x: torch.cat(haar_bands(x), 1),
+        cases,
+    )
+
+
+def _gradient(answer: Function, reference: Function, cases: list[tuple[Any, ...]]) -> str:
+    return compare(answer, reference, cases, gradient=True)
+
+
+def _judges() -> list[tuple[AdversarialLoss, Tensor, Tensor]]:
+    """Losses with discriminators of their own, and SR and HR that differ in their coarse parts as well."""
+    cases = []
+    for seed, (n, height, width) in enumerate([(2, 32, 16), (3, 16, 16)]):
+        torch.manual_seed(seed)
+        loss, hr = AdversarialLoss(Discriminator(8)), _random(n, 3, height, width, seed=seed)
+        loss.discriminator.layers[-1].weight.mul_(10)  # opinions that differ: then a mean is no sum of means
+        cases.append((loss, (0.7 * hr + 0.3 * _random(n, 3, height, width, seed=seed + 5)).detach(), hr))
+    return cases
+
+
+def check_adversarial_loss(answer: Any) -> str:
+    def real(loss: AdversarialLoss, hr: Tensor) -> Tensor:
+        return loss.judge(hr, hr)
+
+    mistakes: dict[str, Function] = {
+        "That is what the discriminator minimises: the network wants SR to look more real than HR.": lambda m, s, h: (
+            F.softplus(m.judge(s, h) - real(m, h)).mean()
+        ),
+        "SR is judged alone: relativistic means, compared with HR.": lambda m, s, h: F.softplus(-m.judge(s, h)).mean(),
+        "The detail of SR belongs beside the coarse picture of HR: `judge(sr, hr)`.": lambda m, s, h: F.softplus(
+            real(m, h) - m.judge(s, s)
+        ).mean(),
+        "Each judgement is compared, then comes the mean: you compare the means.": lambda m, s, h: F.softplus(
+            real(m, h).mean() - m.judge(s, h).mean()
+        ),
+        "SR is compared with the mean of all judgements of HR: compare place by place.": lambda m, s, h: F.softplus(
+            real(m, h).mean() - m.judge(s, h)
+        ).mean(),
+        "A sum over all judgements: one number, their mean, is asked for.": lambda m, s, h: F.softplus(
+            real(m, h) - m.judge(s, h)
+        ).sum(),
+        "The mean over the judgements is missing.": lambda m, s, h: F.softplus(real(m, h) - m.judge(s, h)),
+        "The softplus is missing: a plain difference has no end.": lambda m, s, h: (real(m, h) - m.judge(s, h)).mean(),
+        "That is a ReLU: softplus is smooth, log(1 + exp(x)).": lambda m, s, h: F.relu(
+            real(m, h) - m.judge(s, h)
+        ).mean(),
+        "That is a hinge: softplus is smooth, log(1 + exp(x)).": lambda m, s, h: F.relu(
+            1 + real(m, h) - m.judge(s, h)
+        ).mean(),
+        "That is a sigmoid: softplus is log(1 + exp(x)).": lambda m, s, h: (real(m, h) - m.judge(s, h))
+        .sigmoid()
+        .mean(),
+        "The sign of the logarithm is turned.": lambda m, s, h: F.logsigmoid(m.judge(s, h) - real(m, h)).mean(),
+        "The exponential is taken without 1 +: softplus is log(1 + exp(x)).": lambda m, s, h: (
+            (real(m, h) - m.judge(s, h)).exp().mean()
+        ),
+    }
+    cases = _judges()
+    problem = compare(answer, AdversarialLoss.forward, cases, mistakes, tolerance=1e-4)
+    for loss, sr, hr in cases if not problem else []:
+        mine, theirs = (_to_sr(function, loss, sr, hr) for function in (answer, AdversarialLoss.forward))
+        problem = problem or compare(mine, theirs, [(sr,)], tolerance=1e-4, gradient=True)
+    return problem
+
+
+def _to_sr(function: Function, loss: AdversarialLoss, sr: Tensor, hr: Tensor) -> Function:
+    """A function of SR alone, to which the gradient has to come."""
+    return lambda sr: function(loss, sr, hr)
+
+
+class _Curved(nn.Module):
+    """A judge whose slope differs from place to place."""
+
+    def __init__(self, seed: int) -> None:
+        super().__init__()
+        torch.manual_seed(seed)
+        self.first, self.last = nn.Conv2d(3, 4, 3, padding=1), nn.Conv2d(4, 2, 2, stride=2)
+
+    def forward(self, image: Tensor) -> Tensor:
+        return self.last(self.first(image).tanh())
+
+
+Penalty = Callable[[list[Tensor], list[Tensor]], Any]
+
+
+def _penalty(function: Penalty, seed: int, asked: bool = True) -> tuple[Any, list[Tensor | None]]:
+    """What a penalty is for a judge of its own, and its gradients to the judge's weights."""
+    judge = _Curved(seed)
+    shape = [(2, 3, 6, 4), (3, 3, 4, 8)][seed % 2]
+    images = [(_random(*shape, seed=seed + i)).requires_grad_(asked) for i in (3, 8)]
+    judgements = [judge(2 * image) for image in images]
+    found = function(judgements, images)
+    if not isinstance(found, Tensor) or not found.requires_grad or found.ndim:
+        return found, []
+    return found, list(torch.autograd.grad(found, list(judge.parameters()), allow_unused=True))
+
+
+def _slopes(judgements: list[Tensor], images: list[Tensor]) -> list[Tensor]:
+    return list(torch.autograd.grad([one.sum() for one in judgements], images, create_graph=True))
+
+
+def _squares(slopes: list[Tensor]) -> Tensor:
+    return torch.stack([slope.square().sum() for slope in slopes]).sum()
+
+
+PENALTIES: dict[str, Penalty] = {
+    "Only the first batch is penalised: add up both.": lambda j, x: _squares(_slopes(j, x)[:1]) / j[0].numel(),
+    "Only the second batch is penalised: add up both.": lambda j, x: _squares(_slopes(j, x)[1:]) / j[0].numel(),
+    "A sum: divide by the number of judgements of one batch.": lambda j, x: _squares(_slopes(j, x)),
+    "You divide by the number of images: a judge gives several judgements an image.": lambda j, x: (
+        _squares(_slopes(j, x)) / len(x[0])
+    ),
+    "You divide by the number of pixels: divide by that of judgements.": lambda j, x: (
+        _squares(_slopes(j, x)) / x[0].numel()
+    ),
+    "You divide by the judgements of both batches: those of one are meant, since the two are added up.": lambda j, x: (
+        _squares(_slopes(j, x)) / (2 * j[0].numel())
+    ),
+    "Those are norms: the squares are asked for, without a root.": lambda j, x: torch.stack(
+        [slope.flatten(1).norm(dim=1).sum() / j[0].numel() for slope in _slopes(j, x)]
+    ).sum(),
+    "You take the gradient of the mean judgement, and square that: take that of the sum, and divide at the end.": (
+        lambda j, x: _squares(_slopes([one.mean() for one in j], x))
+    ),
+}
+
+
+@torch.enable_grad()
+def check_squared_gradients(answer: Any) -> str:
+    for seed in range(3):
+        (found, gradients), (right, wanted) = (_penalty(function, seed) for function in (answer, squared_gradients))
+        if found is None:
+            return FORGOTTEN
+        value = torch.as_tensor(found).detach()
+        if value.shape != ():
+            return f"One number is asked for; yours has the shape {tuple(value.shape)}."
+        if not math.isclose(value.item(), right.item(), rel_tol=1e-3):
+            return _known_penalty(value, seed) or f"You give {value.item():.4g} and not {right.item():.4g}."
+        if not gradients:
+            return "The value is right, but the discriminator cannot learn from it: `create_graph=True` is missing."
+        pairs = zip(gradients, wanted, strict=True)
+        if not all(theirs is None or (mine is not None and _near(mine, theirs)) for mine, theirs in pairs):
+            return "The value is right, but not its gradient to the discriminator's weights: detach nothing."
+    try:
+        nothing = float(_penalty(answer, 0, asked=False)[0])
+    except RuntimeError:
+        return "Where the images ask for no gradient (`images[0].requires_grad` is False) it should give 0."
+    return "" if nothing == 0 else f"Where the images ask for no gradient it should give 0, not {nothing:.4g}."
+
+
+def _near(mine: Tensor, theirs: Tensor) -> bool:
+    return torch.allclose(mine, theirs, rtol=1e-3, atol=1e-5)
+
+
+def _known_penalty(value: Tensor, seed: int) -> str:
+    for words, mistake in PENALTIES.items():
+        if math.isclose(_penalty(mistake, seed)[0].item(), value.item(), rel_tol=1e-4):
+            return words
+    return ""
+
+
+def check_cost(answer: Any) -> str:
+    answer = float(answer)
+    layers = [(12, 32, 64), (32, 64, 32), (64, 128, 16), (128, 128, 8), (128, 1, 8)]
+    right = sum(9 * inputs * outputs * side**2 for inputs, outputs, side in layers) / 1e6
+    known = {
+        sum(9 * i * o * 64**2 for i, o, _ in layers) / 1e6: "The grid is halved after each of the first three layers.",
+        sum(i * o * s**2 for i, o, s in layers) / 1e6: "A kernel of 3x3 has nine weights for each pair of channels.",
+        4 * right: "The bands have half the side of the picture: the first layer works on 64x64 places.",
+        right - 9 * 3 * 32 * 64**2 / 1e6: "Beside nine bands the first layer sees three channels of the coarse picture.",
+        1e6 * right: "In millions, please.",
+        right / 1e3: "In millions, please.",
+    }
+    for value, words in known.items():
+        if math.isclose(answer, value, rel_tol=0.01):
+            return words
+    if math.isclose(answer, right, rel_tol=0.015):
+        return ""
+    return "A layer costs 9 x channels in x channels out x places of its output; add up the five."
+
+
+def from_bands(low: Tensor, high: Tensor) -> Tensor:
+    """The image whose `haar_bands` these are: (b, 3, h, w) and (b, 9, h, w) -> (b, 3, 2h, 2w)."""
+    x, y, cross = high.split(3, 1)
+    corners = [low + x + y + cross, low - x + y - cross, low + x - y - cross, low - x - y + cross]
+    return F.pixel_shuffle(torch.stack(corners, 2).flatten(1, 2) / 2, 2)
+
+
+def check_from_bands(answer: Any) -> str:
+    mistakes: dict[str, Function] = {
+        "Each pixel is half of a sum of four bands: yours is the sum itself.": lambda *b: 2 * from_bands(*b),
+        "Each pixel is half of a sum of four bands: you divide by 4.": lambda *b: from_bands(*b) / 2,
+        "The high bands are not used: that is the low band enlarged.": lambda low, high: from_bands(low, 0 * high),
+        "The details have the wrong sign.": lambda low, high: from_bands(low, -high),
+        "Columns and rows are swapped in each block of 2x2.": lambda low, high: from_bands(
+            low, torch.cat([high[:, 3:6], high[:, :3], high[:, 6:]], 1)
+        ),
+        "The crosswise band has the wrong sign.": lambda low, high: from_bands(
+            low, torch.cat([high[:, :6], -high[:, 6:]], 1)
+        ),
+    }
+    shapes = [(2, 4, 6), (1, 3, 2), (3, 1, 1)]
+    cases = [(_random(n, 3, h, w, seed=i), _random(n, 9, h, w, seed=i + 5)) for i, (n, h, w) in enumerate(shapes)]
+    return compare(answer, from_bands, cases, mistakes, tolerance=1e-5)
+
+
+def duel(theta: float, psi: float, rate: float, penalty: float) -> tuple[float, float]:
+    """One step of the smallest game: SR is theta, HR is 0, and the discriminator says psi times what it sees."""
+    believes = 1 / (1 + math.exp(-theta * psi))
+    doubts = 1 / (1 + math.exp(theta * psi))
+    return theta + rate * psi * doubts, psi - rate * (theta * believes + 2 * penalty * psi)
+
+
+def check_duel(answer: Any) -> str:
+    def turns(theta: float, psi: float, rate: float, penalty: float) -> tuple[float, float]:
+        new = duel(theta, psi, rate, penalty)[0]
+        return new, duel(new, psi, rate, penalty)[1]
+
+    mistakes: dict[str, Function] = {
+        "You move psi by the new theta: both move at once, from the same place.": turns,
+        "The penalty is taken once: the slope is psi at SR and at HR, and the two squares are added up.": (
+            lambda t, p, r, g: duel(t, p, r, g / 2)
+        ),
+        "The penalty is twice too strong: mind the half before it.": lambda t, p, r, g: duel(t, p, r, 2 * g),
+        "The penalty is missing.": lambda t, p, r, g: duel(t, p, r, 0.0),
+        "Both go uphill: a loss falls against its gradient.": lambda t, p, r, g: duel(t, p, -r, g),
+        "Theta goes the wrong way: it wants the discriminator to say more.": lambda t, p, r, g: (
+            2 * t - duel(t, p, r, g)[0], duel(t, p, r, g)[1]
+        ),
+        "Psi goes the wrong way: it wants HR, which is 0, to look more real than SR.": lambda t, p, r, g: (
+            duel(t, p, r, g)[0], p + r * (t / (1 + math.exp(-t * p)) - 2 * g * p)
+        ),
+        "The slope of softplus is missing: a sigmoid.": lambda t, p, r, g: (t + r * p, p - r * (t + 2 * g * p)),
+    }  # fmt: skip
+    cases = [(1.0, 0.5, 0.1, 0.2), (-0.7, 1.3, 0.05, 1.0), (2.0, -1.0, 0.3, 0.1), (0.4, 0.9, 0.2, 0.0)]
+    return compare(answer, duel, cases, mistakes, tolerance=1e-5)
+
+
+CHECKS: Checks = {
+    "expected_loss": check_expected_loss,
+    "haar_bands": check_haar_bands,
+    "AdversarialLoss.forward": check_adversarial_loss,
+    "squared_gradients": check_squared_gradients,
+    "09.1": check_cost,
+    "09.2": check_from_bands,
+    "09.3": check_duel,
+}
