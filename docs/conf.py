@@ -22,7 +22,7 @@ release = elsface_lite.__version__
 extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "extension", "home"]
 root_doc = "README"
 include_patterns = [
-    "*.md", "benchmarks/*.md", "data/*.md", "docs/*.md", "elsface_lite/weights/*.md", "figures/**/*.md",
+    "*.md", "benchmarks/*.md", "data/*.md", "docs/*.md", "elsface_lite/weights/*.md", "figures/*.md", "figures/*/*.md",
     "notebooks/[0-9][0-9]_*.ipynb",
 ]  # fmt: skip
 exclude_patterns = [".*", "build", "dist", "runs", "restored", "demo"]

@@ -4,15 +4,15 @@ import tomllib
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
-LETTER = 6.6  # the mean width of a letter of 11 pixels
+LETTER = 6.5  # the mean width of a letter of 11 pixels
 SVG = """\
 <svg xmlns="http://www.w3.org/2000/svg" width="{whole:.0f}" height="20" role="img" aria-label="{name}: {value}">
 <title>{name}: {value}</title>
 <rect width="{whole:.0f}" height="20" rx="3" fill="{color}"/>
 <path d="M3 0h{left:.0f}v20H3a3 3 0 0 1-3-3V3a3 3 0 0 1 3-3z" fill="#555"/>
 <g fill="#fff" font-family="Verdana, DejaVu Sans, sans-serif" font-size="11" text-anchor="middle">
-<text x="{name_at:.0f}" y="14" textLength="{name_width:.0f}">{name}</text>
-<text x="{value_at:.0f}" y="14" textLength="{value_width:.0f}">{value}</text>
+<text x="{name_at:.0f}" y="14">{name}</text>
+<text x="{value_at:.0f}" y="14">{value}</text>
 </g>
 </svg>
 """
@@ -40,7 +40,7 @@ def svg(name: str, value: str, color: str) -> str:
         "name_at": name_width / 2 + 8,
         "value_at": name_width + value_width / 2 + 21,
     }
-    return SVG.format(name=name, value=value, color=color, name_width=name_width, value_width=value_width, **places)
+    return SVG.format(name=name, value=value, color=color, **places)
 
 
 def main(folder: Path = ROOT / "figures" / "badges") -> None:

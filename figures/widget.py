@@ -4,6 +4,7 @@ import json
 import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import nbformat
 
@@ -21,21 +22,22 @@ from elsface_lite.course.widgets import degradation_explorer
 degradation_explorer(load_pretrained("lite-x4"), portrait_faces())"""
 
 
+def take(page: Any, address: str, token: str) -> None:
+    """Runs the cell in a page, and takes its picture when the faces are there."""
+    page.set_default_timeout(300_000)
+    page.goto(f"{address}/lab/tree/start.ipynb?token={token}")
+    page.wait_for_function("() => window.jupyterapp?.shell.currentWidget?.context?.isReady")
+    page.evaluate("() => jupyterapp.shell.currentWidget.sessionContext.ready")
+    page.evaluate("() => jupyterapp.commands.execute('notebook:run-all-cells')")
+    page.wait_for_selector(".jp-OutputArea-output img")
+    with whole_file(FIGURES / "widget.png") as beside:
+        page.locator(".jp-Notebook .jp-Cell").first.screenshot(path=beside, type="png")
+
+
 def main() -> None:
-    with (
-        TemporaryDirectory() as folder,
-        jupyterlab(write_notebook(Path(folder))) as (address, token),
-        chromium() as browser,
-    ):
-        page = browser.new_page(viewport={"width": 1000, "height": 760})
-        page.set_default_timeout(300_000)
-        page.goto(f"{address}/lab/tree/start.ipynb?token={token}")
-        page.wait_for_function("() => window.jupyterapp?.shell.currentWidget?.context?.isReady")
-        page.evaluate("() => jupyterapp.commands.execute('application:toggle-left-area')")
-        page.evaluate("() => jupyterapp.commands.execute('notebook:run-all-cells')")
-        page.wait_for_selector(".jp-OutputArea-output img")
-        with whole_file(FIGURES / "widget.png") as beside:
-            page.locator(".jp-Notebook .jp-Cell").first.screenshot(path=beside, type="png")
+    home = TemporaryDirectory()
+    with home as folder, jupyterlab(write_notebook(Path(folder))) as (address, token), chromium() as browser:
+        take(browser.new_page(viewport={"width": 1000, "height": 1200}), address, token)
 
 
 def write_notebook(home: Path) -> Path:

@@ -2,19 +2,35 @@
 
 import traceback
 from collections.abc import Callable
-from functools import wraps
+from functools import reduce, wraps
 from types import FunctionType
 from typing import Any
 
-import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from ..inference.box import Box
 from .checks import CHECKS
 from .checks.compare import unanswered
 from .record import keep, recall
 
 Check = Callable[..., bool | None]
+
+
+def _numbers(found: Any) -> tuple[float, ...]:
+    return tuple(map(float, found))
+
+
+# What a chapter goes on with, where that is no tensor in the precision of the arguments.
+KINDS: dict[str, torch.dtype | Callable[[Any], Any]] = {
+    "lost": torch.float64,
+    "side": int,
+    "relative_position_index": torch.int64,
+    "bootstrap_interval": _numbers,
+    "fit_box": lambda found: (Box(*_numbers(found[0])), float(found[1])),
+    "sign_test": float,
+    "difference_interval": _numbers,
+}
 
 
 def check(name: str, answer: Any, *given: Any) -> Any:
@@ -36,7 +52,7 @@ def check(name: str, answer: Any, *given: Any) -> Any:
     if problem:
         return None
     keep(f"solved {name}", True)
-    return _for_the_chapter(answer) if isinstance(answer, FunctionType) else answer
+    return _for_the_chapter(name, answer) if isinstance(answer, FunctionType) else answer
 
 
 def wrong(name: str, answer: Any, *given: Any) -> str:
@@ -63,20 +79,32 @@ def outcome(question: str, found: Any) -> None:
     print(f"You predicted: {'nothing' if guess is None else guess}. It is: {found}.")
 
 
-def _for_the_chapter(function: Callable[..., Any]) -> Callable[..., Any]:
-    """A right answer as the chapter needs it: its inputs are left as they are, and NumPy becomes float32 tensors."""
+def _for_the_chapter(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+    """A right answer as the chapter needs it: its inputs stay as they are, its result is of the finished one's kind.
 
-    def tensors(result: Any) -> Any:
-        if isinstance(result, tuple):
-            return tuple(map(tensors, result))
-        return torch.as_tensor(result, dtype=torch.float32) if isinstance(result, np.ndarray) else result
+    So NumPy, a plain number or another precision do as well as what the finished definition gives.
+    """
 
     @wraps(function)
     def call(*arguments: Any, **named: Any) -> Any:
-        copies = [value.clone() if isinstance(value, Tensor) else value for value in arguments]
-        return tensors(function(*copies, **named))
+        copies, named = list(map(_copy, arguments)), {word: _copy(value) for word, value in named.items()}
+        precisions = (value.dtype for value in (*copies, *named.values()) if isinstance(value, Tensor))
+        kind = KINDS.get(name) or reduce(torch.promote_types, precisions, torch.float32)
+        return _as(kind, function(*copies, **named))
 
     return call
+
+
+def _copy(value: Any) -> Any:
+    return value.clone() if isinstance(value, Tensor) else value
+
+
+def _as(kind: torch.dtype | Callable[[Any], Any], result: Any) -> Any:
+    if not isinstance(kind, torch.dtype):
+        return kind(result)
+    if isinstance(result, tuple):
+        return tuple(_as(kind, part) for part in result)
+    return torch.as_tensor(result, dtype=kind)
 
 
 def expects(what: str) -> Callable[[Check], Check]:
@@ -111,6 +139,8 @@ def _described(answer: Any) -> str:
         return f"a tensor of shape {tuple(answer.shape)}"
     if isinstance(answer, type):
         return f"the class {answer.__name__}"
+    if isinstance(answer, nn.Module):
+        return f"a {type(answer).__name__}"
     if callable(answer):
         return f"the function {getattr(answer, '__name__', answer)}"
     return f"{type(answer).__name__} {answer!r:.40}"

@@ -11,7 +11,8 @@ from elsface_lite.training.losses import SharpLoss, blur_matrix, gaussian_blur, 
 
 
 def numpy_kernel(size):
-    assert size > 0 and size % 2 == 1
+    if size < 1 or size % 2 == 0:
+        raise ValueError("no")
     sigma = 0.3 * ((size - 1) / 2 - 1) + 0.8
     x = np.arange(size) - (size - 1) / 2
     weights = np.exp(-((x / sigma) ** 2) / 2)
@@ -27,6 +28,11 @@ def float_kernel(size):
 
 def careless_kernel(size):
     return torch.from_numpy(numpy_kernel(size | 1))[:size]
+
+
+def asserting_kernel(size):
+    assert size > 0 and size % 2 == 1
+    return gaussian_kernel(size)
 
 
 def bell(size, power=2, two=2, even=True, sigma=None):
@@ -99,7 +105,7 @@ def fine(sr, hr, factor=4, cutoff=1 / 8):
 
 
 RIGHT = {
-    "gaussian_kernel": [gaussian_kernel, numpy_kernel, float_kernel],
+    "gaussian_kernel": [gaussian_kernel, numpy_kernel, float_kernel, lambda n: torch.as_tensor(numpy_kernel(n))],
     "blur_matrix": [blur_matrix, loop_matrix, lambda n, k: torch.tensor(loop_matrix(n, k)).float()],
     "unsharp_mask": [
         unsharp_mask,
@@ -127,6 +133,7 @@ WRONG = {
         (lambda n: bell(n, sigma=8.0), "for every size"),
         (lambda n: torch.ones(n) / n, "For 51"),
         (careless_kernel, "size of 4 should raise"),
+        (asserting_kernel, "should raise a ValueError"),
         (lambda n: bell(51), "should be (9,)"),
         (lambda n: torch.outer(bell(n), bell(n)), "should be (51,)"),
         (lambda n: print(end=""), "return"),

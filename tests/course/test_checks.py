@@ -3,6 +3,7 @@
 The lists hold what readers of the chapters tried (false accepts and false rejects of 0.1.0 among them).
 """
 
+import copy
 import math
 import re
 
@@ -23,15 +24,23 @@ from torch import nn
 
 from elsface_lite.course.checks import CHAPTERS, CHECKS
 from elsface_lite.course.checks.chapter00 import _kept, _matrix
-from elsface_lite.course.exercises import check, wrong
+from elsface_lite.course.exercises import _for_the_chapter, check, wrong
 from elsface_lite.course.faces import portrait_faces
-from elsface_lite.course.frequency import high_pass, low_pass, power_spectrum, radial_profile, radius
+from elsface_lite.course.frequency import high_pass, low_pass, power_spectrum, radial_profile, radius, spectrum
 from elsface_lite.data.degradation import downscale, quantize, resize
 from elsface_lite.data.pairs import center_crop
+from elsface_lite.inference.box import LANDMARKS
+from elsface_lite.metrics import image as metrics
+from elsface_lite.metrics.sets import frechet_distance
+from elsface_lite.network import transformer
 from elsface_lite.network.blocks import ResidualBlock, conv
+from elsface_lite.network.cnn import CNNStream
+from elsface_lite.network.hfeb import HighPass
 from elsface_lite.network.style import FeaturePreparation, LatentStyleEncoder, modulate
+from elsface_lite.training import losses
 
 D, HR = _matrix(), portrait_faces()
+P = torch.linalg.pinv(D) @ D
 FIRST, SECOND = 0.03 + 0.94 * HR["astronaut"].double(), 0.03 + 0.94 * HR["grace_hopper"].double()
 GIVEN = {"00.1": (FIRST, SECOND), "00.2": (FIRST,), "11.3": (answers11.QUESTIONS,)}
 LOST = (FIRST + 0.2 * torch.rand(FIRST.shape, generator=torch.Generator().manual_seed(0)) - 0.1).clamp(
@@ -52,6 +61,17 @@ def same_lr(wish, face, turns=100):
     return wish.clamp(0, 1)
 
 
+def rest_by_rows_and_columns(image):
+    gone = torch.eye(128).double() - torch.linalg.pinv(D) @ D
+    image = image.double()
+    return gone @ image + image @ gone.T - gone @ image @ gone.T
+
+
+def spoilt_rest(image):
+    image -= _kept(image)
+    return image
+
+
 def numpy_psnr(image, hr):
     return 10 * np.log10(1 / np.mean((image.numpy().astype(np.float64) - hr.numpy()) ** 2))
 
@@ -61,6 +81,42 @@ def numpy_downscale(hr, scale):
         raise ValueError("no")
     rows, columns = (keys(hr.shape[axis], scale).numpy() for axis in (-2, -1))
     return (255 * (rows @ hr.numpy() @ columns.T)).round().clip(0, 255) / 255
+
+
+def bicubic_of(hr, scale):
+    planes, sides = hr.reshape(1, -1, *hr.shape[-2:]), (hr.shape[-2] // scale, hr.shape[-1] // scale)
+    return F.interpolate(planes, sides, mode="bicubic", antialias=True).reshape(*hr.shape[:-2], *sides)
+
+
+def only_height_looked_at(hr, scale):
+    if hr.shape[-2] % scale:
+        raise ValueError("no")
+    return resize(hr, hr.shape[-2] // scale, hr.shape[-1] // scale)
+
+
+def only_width_looked_at(hr, scale):
+    return only_height_looked_at(hr.mT, scale).mT
+
+
+def asserting_downscale(hr, scale):
+    assert hr.shape[-2] % scale == 0 and hr.shape[-1] % scale == 0
+    return downscale(hr, scale)
+
+
+def cropped(image, size, cut):
+    side = min(image.shape[-2:])
+    top, left = (cut((length - side) / 2) for length in image.shape[-2:])
+    square = image[..., top : top + side, left : left + side]
+    return square if side == size else resize(square, size, size)
+
+
+def profile_of(power, first=1):
+    def profile(image):
+        steps = min(image.shape[-2:])
+        ring, rings = (steps * radius(image)).round(), torch.arange(first, steps // 2 + first)
+        return rings / steps, torch.stack([power(image)[:, ring == k].mean(1) for k in rings], 1)
+
+    return profile
 
 
 def keys(size, scale, a=-0.5, centre=0.5):
@@ -176,6 +232,21 @@ class Normed(Block):
         return x + self.norm(self.body(x))
 
 
+def block_like(forward):
+    return type("Another", (Block,), {"forward": forward})
+
+
+class Mirrored(Block):
+    def __init__(self, channels, kernel_size=3):
+        super().__init__(channels, kernel_size)
+        self.body[0].padding_mode = self.body[2].padding_mode = "reflect"
+        for layer in self.body[::2]:
+            layer._reversed_padding_repeated_twice = 4 * [kernel_size // 2]
+
+    def forward(self, x):
+        return x + self.body(x)
+
+
 class SmallKernel(Block):
     def __init__(self, channels, kernel_size=3):
         super().__init__(channels, 3)
@@ -226,6 +297,22 @@ def one_plus_where_there_are_blocks(prepare, styles):
     return without_encoder(prepare, styles, always=len(prepare.head) > 1)
 
 
+def scaled_behind(prepare, styles):
+    one = int(prepare.style == "residual")
+    folded = without_encoder(prepare, torch.ones_like(styles) - one)
+    folded.head.append(ScaledBy((one + styles).flatten()))
+    return folded
+
+
+class ScaledBy(nn.Module):
+    def __init__(self, weights):
+        super().__init__()
+        self.register_buffer("weights", weights[:, None, None])
+
+    def forward(self, x):
+        return self.weights * x
+
+
 def dilated(*dilations, relu=False, size=3):
     def make(channels):
         layers = []
@@ -252,13 +339,21 @@ def consistent_in_float32(sr, lr):
     return sr + back @ (lr - down @ sr @ down.T) @ back.T
 
 
+def side(blocks, kernel, recursions):
+    return 1 + recursions * (2 + 2 * blocks * (kernel - 1))
+
+
 def step(blocks, kernel):
     return 4 / 3 + blocks * (kernel**2 - 1) / 3 / 19
 
 
 RIGHT = {
-    "psnr": [numpy_psnr, lambda a, b: -20 * (a.double() - b).square().mean().sqrt().log10().item()],
-    "lost": [lambda x: x - _kept(x), lambda x: x.double().numpy() - _kept(x).numpy()],
+    "psnr": [
+        numpy_psnr,
+        lambda a, b: -10 * math.log10(F.mse_loss(a, b).item()),
+        lambda a, b: -20 * (a.double() - b).square().mean().sqrt().log10().item(),
+    ],
+    "lost": [lambda x: x - _kept(x), lambda x: x.double().numpy() - _kept(x).numpy(), rest_by_rows_and_columns],
     "00.1": [(FIRST + SECOND) / 2, quantize((FIRST + SECOND) / 2), ((FIRST + SECOND) / 2).float().numpy()],
     "00.2": [same_lr(FIRST + 5 * LOST, FIRST), same_lr(FIRST + 5 * LOST, FIRST).float().numpy()],
     "00.3": [consistent, consistent_in_float32, lambda sr, lr: consistent(sr, lr).numpy()],
@@ -275,10 +370,15 @@ RIGHT = {
     "01.3": [keys, lambda *given: keys(*given).float().numpy()],
     "modulate": [
         modulate,
+        lambda x, w, residual=False: x.double() * (w + residual)[..., None, None],
         in_place_modulate,
         lambda x, w, residual=False: torch.einsum("bschw,bsc->bschw", x, w + residual),
     ],
-    "LatentStyleEncoder.forward": [LatentStyleEncoder.forward, views_forward],
+    "LatentStyleEncoder.forward": [
+        LatentStyleEncoder.forward,
+        views_forward,
+        lambda self, lr: views_forward(self, lr).double(),
+    ],
     "02.1": [sum(p.numel() for p in LatentStyleEncoder(48, 3).parameters())],
     "02.2": [start_at_one],
     "02.3": [without_encoder],
@@ -298,8 +398,20 @@ WRONG = {
         (lambda a, b: -10 * (a - b).square().mean(0).log10(), "the shape should be ()"),
         (lambda a, b: print(end=""), "forget to `return`"),
         (lambda a, b: math.inf, "infinite"),
+        (lambda a, b: -10 * (a - b).square().mean((1, 2)).log10().mean(), "one PSNR for each channel"),
+        (lambda a, b: -10.0005 * (a - b).square().mean().log10() + 0.001, r"For a tensor"),
     ],
-    "lost": [(_kept, "the rest"), (lambda x: _kept(x) - x, "sign"), (lambda x: x - x.mean(), "For a tensor")],
+    "lost": [
+        (_kept, "the rest"),
+        (lambda x: _kept(x) - x, "sign"),
+        (lambda x: x - x.mean(), "For a tensor"),
+        (lambda x: x - _kept(x).float(), "float64 is asked for"),
+        (spoilt_rest, "float64 is asked for"),
+        (lambda x: x.float().numpy() - _kept(x).float().numpy(), "float64 is asked for"),
+        (lambda x: (torch.eye(128).double() - P) @ x.double() @ (torch.eye(128).double() - P).T, "columns both"),
+        (lambda x: x.double() - P @ x.double(), "mixing of rows"),
+        (lambda x: x.double() - x.double() @ P.T, "mixing of columns"),
+    ],
     "00.1": [
         (FIRST, "it can be done for"),
         (SECOND, "it can be done for"),
@@ -337,8 +449,14 @@ WRONG = {
                 mode="bicubic",
                 antialias=True,
             ).reshape(*hr.shape[:-2], hr.shape[-2] // s, -1),
-            "overshoots|not",
+            "`quantize` is missing",
         ),
+        (lambda hr, s: bicubic_of(quantize(hr), s), "comes too early"),
+        (lambda hr, s: bicubic_of(hr, s).clamp(0, 1), "lie between|`quantize`"),
+        (lambda hr, s: (255 * bicubic_of(hr, s)).clamp(0, 255).floor() / 255, "too low: round"),
+        (only_height_looked_at, "32x30"),
+        (only_width_looked_at, "30x32"),
+        (asserting_downscale, "should raise a ValueError"),
         (lambda hr, s: resize(hr, hr.shape[-2] // s, hr.shape[-1] // s), "ValueError"),
         (lambda hr, s: (255 * downscale(hr, s)).byte(), "For a tensor"),
         (
@@ -353,13 +471,19 @@ WRONG = {
             lambda image, n: image[..., (image.shape[-2] - n) // 2 :, (image.shape[-1] - n) // 2 :][..., :n, :n],
             "size x size",
         ),
+        (lambda image, n: cropped(image, n, round), "odd one"),  # as torchvision does it
+        (lambda image, n: cropped(image, n, math.ceil), "odd one"),
+        (lambda image, n: resize(cropped(image, min(image.shape[-2:]), int), n, n), "untouched"),
         (lambda image, n: print(end=""), "return"),
     ],
     "radial_profile": [
         (lambda x: (radial_profile(x)[0], radial_profile(x)[1].mean(0)), "batch"),
         (lambda x: (radial_profile(x)[0] * min(x.shape[-2:]), radial_profile(x)[1]), "cycles per pixel"),
         (lambda x: radial_profile(x)[1], "1 thing"),
-        (lambda x: (radial_profile(x)[0], radial_profile(x)[1].log10()), "For a tensor"),
+        (lambda x: (radial_profile(x)[0], radial_profile(x)[1].log10()), "logarithm"),
+        (profile_of(spectrum), "zero in the middle"),
+        (profile_of(lambda x: torch.fft.fftshift(power_spectrum(x), dim=(-2, -1))), "top left"),
+        (profile_of(power_spectrum, 0), "yours begin with 0"),
     ],
     "01.1": [(0.5, "LR pixel"), (0.125, "Nyquist"), ("a text", "You gave str")],
     "01.2": [
@@ -387,10 +511,12 @@ WRONG = {
         (lambda x, w, residual=False: x + w[..., None, None], "add the styles"),
         (lambda x, w, residual=False: x * (w.detach() + residual)[..., None, None], "gradient"),
         (lambda x, w, residual=False: modulate(x, w, residual).detach().numpy(), "No gradient"),
+        (lambda x, w, residual=False: torch.tensor(x.numpy() * (w.numpy() + residual)[..., None, None]), "No gradient"),
+        (lambda x, w, residual=False: x + w[..., None, None] if residual else modulate(x, w), "still a factor"),
         (lambda x, w, residual=False: x * w, "Error|row|column"),
     ],
     "LatentStyleEncoder.forward": [
-        (lambda self, lr: self.to_styles(self.body(lr).flatten(1)).view(len(lr), self.streams, -1), "RuntimeError"),
+        (lambda self, lr: self.to_styles(self.body(lr).flatten(1)).view(len(lr), self.streams, -1), "self.pool"),
         (lambda self, lr: self.to_styles(self.pool(self.body(lr)).flatten(1)), "divided into streams"),
         (
             lambda self, lr: rearrange(
@@ -402,8 +528,9 @@ WRONG = {
         (lambda self, lr: views_forward(self, lr).detach(), "No gradient"),
     ],
     "02.1": [
-        (1000, "off"),
-        (196_848, "off"),
+        (1000, "too few"),
+        (196_848, "too few"),
+        (sum(p.numel() for p in LatentStyleEncoder(48, 3).parameters()) - (9 * 48 + 1) * 48, "is missing"),
         (sum(p.numel() for p in LatentStyleEncoder(48, 2).parameters()), "two streams"),
     ],
     "02.2": [
@@ -415,7 +542,8 @@ WRONG = {
     ],
     "02.3": [
         (one_plus_where_there_are_blocks, "1 + w"),
-        (lambda prepare, styles: without_encoder(prepare, styles, inside=False), "2 blocks"),
+        (lambda prepare, styles: without_encoder(prepare, styles, inside=False), "blocks are as before"),
+        (scaled_behind, "other layers"),
         (lambda prepare, styles: prepare, "still has an encoder"),
     ],
     "ResidualBlock": [
@@ -427,6 +555,11 @@ WRONG = {
         (Deaf, "gradient"),
         (Normed, "batch normalisation"),
         (SmallKernel, "shapes"),
+        (block_like(lambda self, x: x + 0.1 * self.body(x)), "scaled by 0.1"),
+        (block_like(lambda self, x: x + self.body[2](F.leaky_relu(self.body[0](x)))), "plain ReLU"),
+        (block_like(lambda self, x: x + self.body[2](F.leaky_relu(self.body[0](x), 0.2))), "plain ReLU"),
+        (block_like(lambda self, x: x + self.body[2](self.body[0](x).sigmoid())), "For a tensor (2, 4, 9, 7)"),
+        (Mirrored, "zero padding"),
         (7, "You gave int 7"),
     ],
     "CNNStream.forward": [
@@ -443,6 +576,8 @@ WRONG = {
         (lambda b, k, r: 1 + r * 2 * b * (k - 1), "3x3"),
         (lambda b, k, r: 1 + 2 + 2 * b * (k - 1), "recursions are ignored"),
         (lambda b, k, r: 37, "For 1, 3, 1"),
+        (lambda b, k, r: 3**r * k ** (2 * b * r), "You multiply"),
+        (lambda b, k, r: 10**30 * side(b, k, r), "you give 3.7e+31 and not 37"),
     ],
     "03.1": [(3, "to each side"), (8, "fewer"), (7.9, "whole numbers"), (6, "54 positions")],
     "03.2": [
@@ -499,6 +634,79 @@ def test_a_wrong_answer_is_refused_in_words_that_fit(name, case, capsys):
     said = capsys.readouterr().out
     assert said.startswith(f"✗ {name}: not yet. ") and said.count("\n") == 1
     assert any(part in said for part in words.split("|")), said
+
+
+def image(*shape, seed=0):
+    return torch.rand(shape, generator=torch.Generator().manual_seed(seed))
+
+
+# The finished definition of each task that is a function, and arguments as its chapter gives them.
+FINISHED = {
+    "psnr": (lambda a, b: metrics.psnr(a[None], b[None])[0], (image(3, 16, 16), image(3, 16, 16, seed=1))),
+    "lost": (lambda x: x.double() - _kept(x), (image(3, 128, 128),)),
+    "downscale": (downscale, (image(2, 3, 16, 16), 4)),
+    "center_crop": (center_crop, (image(3, 40, 33), 16)),
+    "radial_profile": (radial_profile, (image(2, 3, 16, 16),)),
+    "modulate": (modulate, (image(2, 2, 3, 4, 4), image(2, 2, 3), True)),
+    "LatentStyleEncoder.forward": (LatentStyleEncoder.forward, (LatentStyleEncoder(3), image(2, 3, 16, 16))),
+    "CNNStream.forward": (CNNStream.forward, (CNNStream(3), image(1, 3, 8, 8))),
+    "side": (side, (2, 5, 2)),
+    "weighted_values": (transformer.weighted_values, (*image(3, 2, 2, 9, 4), image(1, 2, 9, 9))),
+    "to_windows": (transformer.to_windows, (image(2, 8, 8, 3), 4)),
+    "relative_position_index": (transformer.relative_position_index, (8,)),
+    "shifted_window_mask": (transformer.shifted_window_mask, (8, 12, 4, 2)),
+    "HighPass.forward": (HighPass.forward, (HighPass(3), image(1, 3, 8, 8))),
+    "gaussian_kernel": (losses.gaussian_kernel, (9,)),
+    "blur_matrix": (losses.blur_matrix, (16, losses.gaussian_kernel(9))),
+    "unsharp_mask": (losses.unsharp_mask, (image(1, 3, 16, 16), losses.gaussian_kernel(9))),
+    "sharp_loss": (
+        answers05.RIGHT["sharp_loss"][0],
+        (image(1, 3, 16, 16), image(1, 3, 16, 16, seed=1), losses.gaussian_kernel(9)),
+    ),
+    "psnr per image": (metrics.psnr, (image(2, 3, 16, 16), image(2, 3, 16, 16, seed=1))),
+    "ssim": (metrics.ssim, (image(2, 3, 16, 16), image(2, 3, 16, 16, seed=1))),
+    "frechet_distance": (frechet_distance, (image(9, 4).double(), image(8, 4, seed=1).double())),
+}
+
+
+def kinds(result):
+    """Types, precisions and shapes: what the lines after a task can tell of its result."""
+    if isinstance(result, tuple):
+        return type(result), *map(kinds, result)
+    return (result.dtype, result.shape) if isinstance(result, torch.Tensor) else type(result)
+
+
+@pytest.mark.parametrize(("name", "answer"), cases({name: RIGHT[name] for name in FINISHED}))
+def test_the_chapter_goes_on_with_the_kind_of_result_that_it_needs(name, answer):
+    """Numbers, NumPy, another precision: a right answer in any of them becomes what the finished one gives."""
+    finished, arguments = FINISHED[name]
+    mine, theirs = (f(*copy.deepcopy(arguments)) for f in (_for_the_chapter(name, answer), finished))
+    assert kinds(mine) == kinds(theirs)
+    as_tensors = [part if isinstance(part, tuple) else (part,) for part in (mine, theirs)]
+    for part, other in zip(*as_tensors, strict=True):
+        part, other = (torch.as_tensor(value).clamp(min=-100) for value in (part, other))  # a mask may be infinite
+        torch.testing.assert_close(part, other, atol=1.01 / 255, rtol=1e-3)
+
+
+@pytest.mark.parametrize("name", ["bootstrap_interval", "sign_test", "difference_interval", "fit_box"])
+def test_numbers_come_as_numbers(name):
+    values = image(30, seed=1).double()
+    arguments = {
+        "bootstrap_interval": (values,),
+        "sign_test": (12, 2),
+        "difference_interval": (values, values + 1),
+        "fit_box": ([complex(z) for z in LANDMARKS],),
+    }[name]
+    for answer in RIGHT[name]:
+        found = _for_the_chapter(name, answer)(*arguments)
+        assert kinds(found) == kinds(_for_the_chapter(name, RIGHT[name][0])(*arguments))
+        assert float in (type(found), *map(type, found if isinstance(found, tuple) else ()))
+
+
+def test_named_arguments_are_left_as_they_are():
+    mine, features, styles = _for_the_chapter("modulate", in_place_modulate), image(1, 1, 2, 3, 3), image(1, 1, 2)
+    torch.testing.assert_close(mine(features=features, styles=styles), modulate(features, styles))
+    assert torch.equal(features, image(1, 1, 2, 3, 3))
 
 
 def nothing(image, scale=4):

@@ -79,6 +79,7 @@ def test_the_handle_is_on_the_picture(panel, tmp_path):
         tab.mouse.move(box["x"] + 288, box["y"] + 100)
         tab.mouse.up()
         assert split.evaluate("element => element.value") == pytest.approx(75, abs=1)
+        tab.locator("before-after input").focus()
         tab.keyboard.press("Home")
         assert split.evaluate("element => element.value") == 0
         assert split.evaluate("element => element.frame.querySelector('.left').textContent") == "faithful"

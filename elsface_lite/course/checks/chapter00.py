@@ -35,6 +35,9 @@ def check_psnr(answer: Any) -> str:
         "You summed the squares: take their mean.": lambda a, b: -10 * (a - b).square().sum().log10(),
         "You took the mean absolute error: square first.": lambda a, b: -10 * (a - b).abs().mean().log10(),
         "That is the MSE; now its logarithm.": _mse,
+        "You took one PSNR for each channel, then their mean: the logarithm comes after the mean of all squares.": (
+            lambda a, b: -10 * (a - b).square().mean((1, 2)).log10().mean()
+        ),
     }
     return compare(answer, lambda a, b: psnr(a[None], b[None])[0], cases, mistakes, tolerance=1e-3)
 
@@ -53,11 +56,24 @@ def _kept(image: Tensor) -> Tensor:
 
 def check_lost(answer: Any) -> str:
     cases = [(_noise(3, 128, 128),), (_noise(2, 3, 128, 128, seed=1).double(),), (_noise(128, 128, seed=2),)]
+    gone = torch.eye(128).double() - torch.linalg.pinv(_matrix()) @ _matrix()
+
+    def rest(image: Tensor) -> Tensor:
+        return image.double() - _kept(image)
+
     mistakes = {
         "That is the kept part: the rest is asked for.": _kept,
         "The sign is wrong: kept and lost have to add up to the image.": lambda image: _kept(image) - image,
+        "That is only what is lost along rows and columns both: what one of the two loses is gone as well.": (
+            lambda image: gone @ image.double() @ gone.T
+        ),
+        "That is what the mixing of rows loses: columns are mixed as well.": lambda image: gone @ image.double(),
+        "That is what the mixing of columns loses: rows are mixed as well.": lambda image: image.double() @ gone.T,
     }
-    return compare(answer, lambda image: image.double() - _kept(image), cases, mistakes, tolerance=1e-5)
+    problem = compare(answer, rest, cases, mistakes, tolerance=1e-5)
+    if not problem and compare(answer, rest, cases, tolerance=1e-10):
+        return "Right to the seven digits of float32; float64 is asked for, as the next cell needs all of its digits."
+    return problem
 
 
 def check_best_bet(answer: Any, first: Tensor, second: Tensor) -> str:

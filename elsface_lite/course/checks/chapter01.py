@@ -9,8 +9,8 @@ from torch import Tensor
 
 from ...data.degradation import downscale, quantize, resize
 from ...data.pairs import center_crop
-from ..frequency import high_pass, low_pass, power_spectrum, radial_profile, radius
-from .compare import FORGOTTEN, LEVEL, Checks, compare
+from ..frequency import high_pass, low_pass, power_spectrum, radial_profile, radius, spectrum
+from .compare import FORGOTTEN, LEVEL, Checks, Function, compare, refuses
 
 
 def _picture(*shape: int, seed: int = 0) -> Tensor:
@@ -30,10 +30,21 @@ def _eight_bits(answer: Callable[..., Any], case: tuple[Any, ...]) -> str:
     return ""
 
 
-def _interpolated(hr: Tensor, scale: int, **how: Any) -> Tensor:
+def _bare(hr: Tensor, scale: int, **how: Any) -> Tensor:
     planes = hr.reshape(1, -1, *hr.shape[-2:])
-    small = quantize(F.interpolate(planes, (hr.shape[-2] // scale, hr.shape[-1] // scale), **how))
+    small = F.interpolate(planes, (hr.shape[-2] // scale, hr.shape[-1] // scale), **how)
     return small.reshape(*hr.shape[:-2], *small.shape[-2:])
+
+
+def _interpolated(hr: Tensor, scale: int, **how: Any) -> Tensor:
+    return quantize(_bare(hr, scale, **how))
+
+
+def _cut_off(answer: Function, case: tuple[Any, ...]) -> str:
+    off = (torch.as_tensor(answer(*case)).double() - downscale(*case)).mean().item() / LEVEL
+    if abs(off) < 0.25:
+        return ""
+    return f"On average your values are {abs(off):.1f} of 255 too {'low' if off < 0 else 'high'}: round to the nearest."
 
 
 def check_downscale(answer: Any) -> str:
@@ -43,20 +54,22 @@ def check_downscale(answer: Any) -> str:
         "These are means of blocks: bicubic is asked for.": lambda hr, s: _interpolated(hr, s, mode="area"),
         "This is bilinear: bicubic is asked for.": lambda hr, s: _interpolated(hr, s, mode="bilinear", antialias=True),
         "You keep one pixel of each block: the others have to be averaged in.": lambda hr, s: hr[..., ::s, ::s],
+        "`quantize` is missing, or comes too early: at edges bicubic overshoots, and between them it fills in.": (
+            lambda hr, s: _bare(hr, s, mode="bicubic", antialias=True)
+        ),
     }
     problem = compare(answer, downscale, cases, mistakes, tolerance=1.01 * LEVEL)
-    problem = problem or next(filter(None, (_eight_bits(answer, case) for case in cases)), "")
-    if problem:
+    problems = (check(answer, case) for check in (_eight_bits, _cut_off) for case in cases)
+    if problem := problem or next(filter(None, problems), ""):
         return problem
-    try:
-        answer(_picture(1, 3, 30, 32), 4)
-    except (ValueError, AssertionError):
-        return ""
-    return "An image of 30x32 at scale 4 should raise a ValueError: 4 does not divide 30."
+    for height, width in ((30, 32), (32, 30)):
+        if not refuses(answer, _picture(1, 3, height, width), 4):
+            return f"An image of {height}x{width} at scale 4 should raise a ValueError: 4 does not divide 30."
+    return ""
 
 
 def check_center_crop(answer: Any) -> str:
-    shapes = [(3, 40, 64), (2, 3, 67, 30), (1, 3, 33, 48), (3, 32, 32)]
+    shapes = [(3, 40, 64), (2, 3, 65, 30), (1, 3, 33, 48), (3, 32, 32)]
     cases = [(_picture(*shape, seed=i), 32 if i != 1 else 12) for i, shape in enumerate(shapes)]
 
     def squeezed(image: Tensor, size: int) -> Tensor:
@@ -73,34 +86,64 @@ def check_center_crop(answer: Any) -> str:
     def square(image: Tensor, size: int) -> Tensor:
         return small(image, min(image.shape[-2:]))
 
+    def odd_pixel(image: Tensor, size: int) -> Tensor:
+        side = min(image.shape[-2:])
+        top, left = (image.shape[-2] - side + 1) // 2, (image.shape[-1] - side + 1) // 2
+        square = image[..., top : top + side, left : left + side]
+        return square if side == size else resize(square, size, size)
+
     mistakes = {
         "You squeeze the whole picture into a square: cut the square out first.": squeezed,
         "Your square starts in the corner: it should be in the middle.": corner,
         "You cut out size x size: take the largest square there is, then bring it to size.": small,
         "Your square is right; it still has to be brought to size x size.": square,
+        "Where an odd number is left over you cut the odd one off above or on the left: below or on the right.": (
+            odd_pixel
+        ),
     }
     problem = compare(answer, center_crop, cases, mistakes, tolerance=1.01 * LEVEL)
-    return problem or next(filter(None, (_eight_bits(answer, case) for case in cases)), "")
+    problem = problem or next(filter(None, (_eight_bits(answer, case) for case in cases)), "")
+    fine = torch.rand((3, 32, 32), generator=torch.Generator().manual_seed(0))
+    if not problem and compare(answer, center_crop, [(fine, 32)], tolerance=1e-6):
+        return "A square of the right size should come back untouched; yours is resized or rounded."
+    return problem
 
 
 def check_radial_profile(answer: Any) -> str:
-    def profile(image: Tensor, first: int = 1, mean: bool = True, down: bool = False) -> tuple[Tensor, Tensor]:
+    def profile(
+        image: Tensor, first: int = 1, mean: bool = True, down: bool = False, power: Function = power_spectrum
+    ) -> tuple[Tensor, Tensor]:
         steps = min(image.shape[-2:])
         ring = (steps * radius(image)).floor() if down else (steps * radius(image)).round()
         rings = torch.arange(first, steps // 2 + 1)
-        power = [power_spectrum(image)[:, ring == k] for k in rings]
-        return rings / steps, torch.stack([p.mean(1) if mean else p.sum(1) for p in power], 1)
+        parts = [power(image)[:, ring == k] for k in rings]
+        return rings / steps, torch.stack([p.mean(1) if mean else p.sum(1) for p in parts], 1)
 
     def numbered(image: Tensor) -> tuple[Tensor, Tensor]:
         frequencies, power = profile(image)
         return frequencies * min(image.shape[-2:]), power
 
+    def from_zero(image: Tensor) -> tuple[Tensor, Tensor]:
+        frequencies, power = profile(image, first=0)
+        return frequencies[:-1], power[:, :-1]
+
     mistakes = {
         "You added up the power in each ring: take the mean.": lambda x: profile(x, mean=False),
         "The first ring should be 1: ring 0 is frequency zero, the mean grey.": lambda x: profile(x, first=0),
+        "The first ring should be 1, the last at Nyquist: yours begin with 0, the mean grey.": from_zero,
         "A coefficient belongs to the nearest ring: round, do not cut off.": lambda x: profile(x, down=True),
         "Frequencies are asked for in cycles per pixel: divide the number of the ring by the side.": numbered,
         "You averaged over the batch: one curve for each image.": lambda x: (profile(x)[0], profile(x)[1].mean(0)),
+        "That is the logarithm of the mean power: the power itself is asked for.": lambda x: (
+            profile(x)[0],
+            profile(x)[1].log10(),
+        ),
+        "`spectrum` is for looking at, a logarithm with zero in the middle: take `power_spectrum`.": lambda x: profile(
+            x, power=spectrum
+        ),
+        "You moved frequency zero to the middle; `radius` has it top left.": lambda x: profile(
+            x, power=lambda image: torch.fft.fftshift(power_spectrum(image), dim=(-2, -1))
+        ),
     }
     images = [torch.rand(shape, generator=torch.Generator().manual_seed(shape[-1])) for shape in
               ((2, 3, 32, 32), (1, 1, 24, 40), (3, 2, 33, 20))]  # fmt: skip

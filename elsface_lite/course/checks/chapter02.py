@@ -26,6 +26,9 @@ def check_modulate(answer: Any) -> str:
     mistakes = {
         "`residual` is ignored: with it a style of 0 has to change nothing.": lambda x, w, _: modulate(x, w),
         "You multiply by 1 + w even without `residual`.": lambda x, w, _: modulate(x, w, True),
+        "With `residual` you add the style to the features: 1 + w is still a factor.": lambda x, w, r: (
+            x + w[..., None, None] if r else modulate(x, w)
+        ),
         "You add the styles: they are weights to multiply by.": lambda x, w, _: x + w[..., None, None],
         "With `residual` you add 1 to the result: add it to the weight.": lambda x, w, r: modulate(x, w) + int(r),
         "A style is squeezed by a sigmoid: any number is allowed.": lambda x, w, r: modulate(x, w.sigmoid(), r),
@@ -58,7 +61,14 @@ def check_encoder_forward(answer: Any) -> str:
         "The output still has to be divided into streams: (b, s, c).": lambda e, lr: flat(e, lr).flatten(1),
         "A sigmoid is too much: styles are any number.": lambda e, lr: flat(e, lr).sigmoid(),
     }
-    return compare(answer, LatentStyleEncoder.forward, cases, mistakes, tolerance=1e-5, gradient=True)
+    try:
+        return compare(answer, LatentStyleEncoder.forward, cases, mistakes, tolerance=1e-5, gradient=True)
+    except RuntimeError as error:
+        if "shapes cannot be multiplied" not in str(error):
+            raise
+        return (
+            "The linear layer gets another number of values than 16 a channel: faces are not always 32x32. `self.pool`?"
+        )
 
 
 def _count(module: nn.Module) -> int:
@@ -66,12 +76,17 @@ def _count(module: nn.Module) -> int:
 
 
 def check_count(answer: Any) -> str:
-    right = _count(LatentStyleEncoder(48, 3))
-    if answer == right - (9 * 48 + 3 * 48):
-        return "Almost: every layer has biases, too."
-    if answer == _count(LatentStyleEncoder(48, 2)):
-        return "That is for two streams: which layer knows of the third?"
-    return "" if answer == right else f"You are {answer - right:+,} off."
+    right, convolution = _count(LatentStyleEncoder(48, 3)), (9 * 48 + 1) * 48
+    known = {
+        right - (9 * 48 + 3 * 48): "Almost: every layer has biases, too.",
+        _count(LatentStyleEncoder(48, 2)): "That is for two streams: which layer knows of the third?",
+        right - convolution: "One convolution is missing: two in each of four levels, and one more.",
+        right + convolution: "One convolution too many: the first of all has only 3 channels in.",
+    }
+    if answer == right:
+        return ""
+    off = f"You have {abs(answer - right):,} too {'many' if answer > right else 'few'}."
+    return known.get(answer, f"{off} Nine convolutions and a linear layer: which of them is off?")
 
 
 def check_start_at_one(answer: Any) -> str:
@@ -123,7 +138,12 @@ def check_without_encoder(answer: Any) -> str:
         wanted = modulate(features, styles.expand(2, -1, -1), mode == "residual")
         if smaller.encoder is not None:
             return 'It still has an encoder: make a FeaturePreparation of style "none".'
+        if [type(part) for part in smaller.head.modules()] != [type(part) for part in stage.head.modules()]:
+            return "Its head has other layers than before: the convolutions that are there should take the factor."
         if not torch.allclose(smaller(lr), wanted, atol=1e-4):
+            inside = zip(smaller.head[1:].parameters(), stage.head[1:].parameters(), strict=True)
+            if blocks and all(torch.equal(mine, before) for mine, before in inside):
+                return "The residual blocks are as before: they get w x now and have to add w f(x)."
             swapped = modulate(features, styles.expand(2, -1, -1), mode != "residual")
             mixed = torch.allclose(smaller(lr), swapped, atol=1e-4)
             hint = " The weight is w for `scale` and 1 + w for `residual`." if mixed else ""

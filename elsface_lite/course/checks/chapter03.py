@@ -1,8 +1,10 @@
 """Chapter 03: the residual block, the stream, its receptive field, and three exercises about how far it sees."""
 
+from functools import partial
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ...network.blocks import ResidualBlock
@@ -36,22 +38,44 @@ def check_residual_block(answer: Any) -> str:
         ).relu(),
         "There is no ReLU between the convolutions.": lambda block, x: x + block.body[2](block.body[0](x)),
         "A ReLU comes before the first convolution.": lambda block, x: x + block.body(x.relu()),
+        "What is added is scaled by 0.1: this block adds all of it.": lambda block, x: x + 0.1 * block.body(x.clone()),
+        "Your ReLU lets a part of negative values through: a plain ReLU is asked for.": lambda block, x: (
+            x + block.body[2](F.leaky_relu(block.body[0](x)))
+        ),
+        "Your ReLU lets a fifth of negative values through: a plain ReLU is asked for.": lambda block, x: (
+            x + block.body[2](F.leaky_relu(block.body[0](x), 0.2))
+        ),
+        "Beyond the border you reflect: zero padding is asked for, as `conv` does it.": lambda block, x: (
+            x + _padded(block.body[2], _padded(block.body[0], x, "reflect").relu(), "reflect")
+        ),
+        "Beyond the border you repeat the last value: zero padding is asked for, as `conv` does it.": lambda block, x: (
+            x + _padded(block.body[2], _padded(block.body[0], x, "replicate").relu(), "replicate")
+        ),
         "A ReLU comes after the second convolution: what is added could never be negative.": lambda block, x: (
             x + block.body(x.clone()).relu()
         ),
     }
-    by_name = {words: (lambda pair, x, f=mistake: f(pair[1], x)) for words, mistake in mistakes.items()}
-    pairs = [((mine, theirs), x) for mine, theirs, x in cases]
-    problem = compare(lambda pair, x: pair[0](x), lambda pair, x: pair[1](x), pairs, by_name, tolerance=1e-5)
-    return problem or compare(
-        lambda m, t, x: m(x), lambda m, t, x: _carried(m, t)(x), cases, tolerance=1e-5, gradient=True
-    )
+    for mine, theirs, x in cases:
+        hints = {words: partial(mistake, theirs) for words, mistake in mistakes.items()}
+        problem = compare(mine, theirs, [(x,)], hints, tolerance=1e-5) or _learns(mine, theirs, x)
+        if problem:
+            return problem
+    return ""
 
 
-def _carried(mine: nn.Module, theirs: nn.Module) -> Any:
-    """The reference with the weights of the answer themselves, so that its gradients reach them."""
-    weights: dict[str, Tensor] = dict(zip(dict(theirs.named_parameters()), mine.parameters(), strict=True))
-    return lambda x: torch.func.functional_call(theirs, weights, (x,))
+def _learns(mine: nn.Module, theirs: nn.Module, x: Tensor) -> str:
+    """What is wrong with its gradients, beside the reference's with the weights of the answer themselves."""
+
+    def carried(block: nn.Module, x: Tensor) -> Any:
+        weights: dict[str, Tensor] = dict(zip(dict(theirs.named_parameters()), block.parameters(), strict=True))
+        return torch.func.functional_call(theirs, weights, (x,))
+
+    return compare(lambda block, x: block(x), carried, [(mine, x)], tolerance=1e-5, gradient=True)
+
+
+def _padded(layer: Any, x: Tensor, mode: str) -> Tensor:
+    half = layer.kernel_size[0] // 2
+    return F.conv2d(F.pad(x, 4 * [half], mode=mode), layer.weight, layer.bias)
 
 
 def _built(mine: nn.Module, theirs: nn.Module) -> str:
@@ -110,6 +134,9 @@ def check_side(answer: Any) -> str:
         "A kernel adds k - 1 positions to the side, not k.": lambda b, k, r: 1 + r * (3 + 2 * b * k),
         "Reaches add up from pass to pass; the position itself does not.": lambda b, k, r: r * side(b, k, 1),
         "The recursions are ignored.": lambda b, k, r: side(b, k, 1),
+        "You multiply: a second convolution sees as far again from each position, and that adds up.": lambda b, k, r: (
+            float(3**r * k ** (2 * b * r))
+        ),
     }
     return compare(answer, side, cases, mistakes, tolerance=1e-6)
 

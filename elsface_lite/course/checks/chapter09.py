@@ -35,18 +35,18 @@ def check_expected_loss(answer: Any) -> str:
     mistakes: dict[str, Function] = {
         "The chances are ignored: a likelier face has to count for more.": lambda a, f, c, p: of(a, f).pow(p).mean(),
         "You divide by the number of faces as well: the chances have the sum 1 already.": lambda a, f, c, p: (
-            (c * of(a, f).pow(p).mean(1)).mean()
-        ),
+            c * of(a, f).pow(p).mean(1)
+        ).mean(),
         "The sum over pixels should be a mean.": lambda a, f, c, p: (c * of(a, f).pow(p).sum(1)).sum(),
         "Power first, then the mean over the pixels: yours is a power of a mean.": lambda a, f, c, p: (
-            (c * of(a, f).mean(1).pow(p)).sum()
-        ),
+            c * of(a, f).mean(1).pow(p)
+        ).sum(),
         "That is the loss of the mean face: take the loss of each face first, then the mean of the losses.": (
             lambda a, f, c, p: (a - torch.einsum("n,n...->...", c, f)).abs().pow(p).mean()
         ),
         "Without absolute values errors cancel: power 1 needs them.": lambda a, f, c, p: (
-            (c * (a - f).pow(p).flatten(1).mean(1)).sum()
-        ),
+            c * (a - f).pow(p).flatten(1).mean(1)
+        ).sum(),
         "The power is ignored: L1 whatever is asked for.": lambda a, f, c, p: (c * of(a, f).mean(1)).sum(),
         "The power is ignored: squares whatever is asked for.": lambda a, f, c, p: (c * of(a, f).pow(2).mean(1)).sum(),
     }
@@ -143,9 +143,9 @@ def check_adversarial_loss(answer: Any) -> str:
         "That is a hinge: softplus is smooth, log(1 + exp(x)).": lambda m, s, h: F.relu(
             1 + real(m, h) - m.judge(s, h)
         ).mean(),
-        "That is a sigmoid: softplus is log(1 + exp(x)).": lambda m, s, h: (real(m, h) - m.judge(s, h))
-        .sigmoid()
-        .mean(),
+        "That is a sigmoid: softplus is log(1 + exp(x)).": lambda m, s, h: (
+            (real(m, h) - m.judge(s, h)).sigmoid().mean()
+        ),
         "The sign of the logarithm is turned.": lambda m, s, h: F.logsigmoid(m.judge(s, h) - real(m, h)).mean(),
         "The exponential is taken without 1 +: softplus is log(1 + exp(x)).": lambda m, s, h: (
             (real(m, h) - m.judge(s, h)).exp().mean()
@@ -263,7 +263,7 @@ def check_cost(answer: Any) -> str:
         sum(9 * i * o * 64**2 for i, o, _ in layers) / 1e6: "The grid is halved after each of the first three layers.",
         sum(i * o * s**2 for i, o, s in layers) / 1e6: "A kernel of 3x3 has nine weights for each pair of channels.",
         4 * right: "The bands have half the side of the picture: the first layer works on 64x64 places.",
-        right - 9 * 3 * 32 * 64**2 / 1e6: "Beside nine bands the first layer sees three channels of the coarse picture.",
+        right - 9 * 3 * 32 * 64**2 / 1e6: "The first layer sees nine bands, and three channels of the coarse picture.",
         1e6 * right: "In millions, please.",
         right / 1e3: "In millions, please.",
     }

@@ -12,6 +12,7 @@ from torch import Tensor
 Function = Callable[..., Any]
 Checks = dict[str, Callable[..., str]]  # what is wrong with an answer, by the name of the task
 FORGOTTEN = "It gives back None: did you forget to `return` the result?"
+NO_GRADIENT = "No gradient comes back through it, so nothing before it could learn: stay in torch, without detach."
 LEVEL = 1 / 255
 
 
@@ -69,7 +70,8 @@ def compare(
 
 def _tensors(result: Any) -> list[Tensor]:
     parts = result if isinstance(result, tuple) else (result,)
-    return [torch.as_tensor(part).detach().double() for part in parts]
+    # A Python int may be too large for a tensor of integers.
+    return [torch.as_tensor(float(part) if isinstance(part, int) else part).detach().double() for part in parts]
 
 
 def _close(got: Tensor, expected: Tensor, tolerance: float) -> bool:
@@ -103,14 +105,26 @@ def _difference(case: tuple[Any, ...], got: list[Tensor], expected: list[Tensor]
     yours, right = (values[worst][at].item() for values in (got, expected))
     share = (far[worst] > 1e-6).double().mean().item()
     where_off = f" at {at}, and {share:.0%} of the values are off" if far[worst].numel() > 1 else ""
-    return f"{where} you give {yours:.4g} and not {right:.4g}{where_off}."
+    digits = next((n for n in (4, 6, 9) if f"{yours:.{n}g}" != f"{right:.{n}g}"), 17)
+    return f"{where} you give {yours:.{digits}g} and not {right:.{digits}g}{where_off}."
 
 
 def described(value: Any) -> str:
     """An argument in words."""
     if isinstance(value, Tensor):
         return f"a tensor {tuple(value.shape)}"
-    return f"a {type(value).__name__}" if isinstance(value, torch.nn.Module) else repr(value)
+    return f"a {type(value).__name__}" if isinstance(value, torch.nn.Module) else f"{value!r:.60}"
+
+
+def refuses(answer: Function, *case: Any) -> bool:
+    """Whether it raises a ValueError, as its docstring says; another error is not what its caller waits for."""
+    try:
+        answer(*case)
+    except ValueError:
+        return True
+    except Exception:  # the reader's code may raise anything
+        return False
+    return False
 
 
 @torch.enable_grad()  # a chapter that looks at a finished network has gradients off
@@ -121,9 +135,14 @@ def _gradients(answer: Function, reference: Function, case: tuple[Any, ...]) -> 
         arguments = copy.deepcopy(case)
         leaves = [value.requires_grad_() for value in arguments if isinstance(value, Tensor)]
         leaves += [weight for value in arguments if isinstance(value, torch.nn.Module) for weight in value.parameters()]
-        result = function(*[value * 1 if isinstance(value, Tensor) else value for value in arguments])
+        try:
+            result = function(*[value * 1 if isinstance(value, Tensor) else value for value in arguments])
+        except RuntimeError as error:
+            if "numpy()" in str(error):  # torch refuses to hand over what needs a gradient
+                return NO_GRADIENT
+            raise
         if not isinstance(result, Tensor) or not result.requires_grad:
-            return "No gradient comes back through it, so nothing before it could learn: stay in torch, without detach."
+            return NO_GRADIENT
         weights = torch.randn(result.shape, generator=torch.Generator().manual_seed(0)).to(result)
         found.append(torch.autograd.grad((result * weights).sum(), leaves, allow_unused=True))
     for mine, theirs in zip(*found, strict=True):

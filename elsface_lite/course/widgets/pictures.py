@@ -45,7 +45,7 @@ def img_html(kind: str, data: bytes, alt: str, caption: str, width: int) -> str:
 def handle() -> str:
     """The script that puts a handle on what `split_html` gives: once a page, or with each output that is a frame."""
     script = Path(__file__).with_name("before_after.js").read_text(encoding="utf-8")
-    return f'<script type="module">{script}</script>'
+    return f'<script type="module">{script.split("*/", 1)[1]}</script>'  # without its comment, which shows tags
 
 
 def split_html(images: Mapping[str, Tensor], alt: str, caption: str, width: int = 384) -> str:
