@@ -6,7 +6,8 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from elsface_lite.course.checks.chapter09 import duel, expected_loss, from_bands
+from elsface_lite.course.checks.chapter09 import expected_loss
+from elsface_lite.course.checks.exercises09 import duel, from_bands
 from elsface_lite.training.adversarial import AdversarialLoss, haar_bands, squared_gradients
 
 

@@ -176,6 +176,15 @@ WRONG = {
         'check("08.2", ELSFaceConfig.lite(hfebs=0, hfeb_skip=False))',
         'check("08.3", lambda model: model.eval())',
     ],
+    "09": [
+        'check("expected_loss", lambda answer, faces, chances, power: (answer - faces).abs().mean())',
+        'check("haar_bands", lambda image: (image, image))',
+        'check("AdversarialLoss.forward", lambda loss, sr, hr: loss.judge(sr, hr).mean())',
+        'check("squared_gradients", lambda judgements, images: 0.0)',
+        'check("09.1", 1)',
+        'check("09.2", lambda low, high: low)',
+        'check("09.3", lambda theta, psi, rate, penalty: (theta, psi))',
+    ],
     "10": [
         'check("fit_box", lambda landmarks: (sum(landmarks), 0.0))',
         'check("fade", lambda u: u)',

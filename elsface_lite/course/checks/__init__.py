@@ -15,6 +15,7 @@ from . import (
     chapter09,
     chapter10,
     chapter11,
+    exercises09,
 )
 
 # By chapter, in the order in which it asks.
@@ -27,7 +28,7 @@ CHAPTERS = {
     "05": chapter05.CHECKS,
     "07": chapter07.CHECKS,
     "08": chapter08.CHECKS,
-    "09": chapter09.CHECKS,
+    "09": chapter09.CHECKS | exercises09.CHECKS,
     "10": chapter10.CHECKS,
     "11": chapter11.CHECKS,
 }
