@@ -21,7 +21,7 @@ def preset_losses(config: TrainConfig) -> dict[str, tuple[float, Callable[[Tenso
     if config.sharp_weight:
         losses["sharp"] = config.sharp_weight, SharpLoss()
     if config.lpips_weight:
-        losses["lpips"] = config.lpips_weight, LPIPSLoss(precision=precision)
+        losses["perceptual"] = config.lpips_weight, LPIPSLoss(precision=precision)
     if config.adversarial_weight:
         losses["adversarial"] = config.adversarial_weight, AdversarialLoss(precision=precision)
     return losses

@@ -93,7 +93,7 @@ def test_the_preset_of_perception_resumes_bit_for_bit_and_is_judged_by_what_it_i
         rows = list(csv.DictReader(file))
     scores = [float(row[best]) for row in rows]
     assert abs(whole.best) == pytest.approx(max(scores) if best == "psnr" else min(scores), rel=1e-4)
-    assert {"lpips", "adversarial", "adversarial_own"} <= rows[0].keys()
+    assert {"perceptual", "adversarial", "adversarial_own"} <= rows[0].keys()
 
 
 def discriminator(state: dict) -> dict[str, Tensor]:
