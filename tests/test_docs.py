@@ -177,7 +177,12 @@ def test_minutes_are_of_chapters():
     with (DOCS / "minutes.csv").open(encoding="utf-8") as file:
         measured = {row["chapter"]: row for row in csv.DictReader(file)}
     titles = {source(cells(path)[0]).splitlines()[0].removeprefix("# ") for path in NOTEBOOKS}
-    assert measured.keys() == titles, "run `make minutes`"
+    page = (DOCS / "minutes.md").read_text(encoding="utf-8")
+    later = re.search(r"not\s+measured yet: ([\d, and]+)\.", page)
+    missing = set(re.findall(r"\d\d", later.group(1))) if later else set()
+    assert {title[:2] for title in titles - measured.keys()} == missing and measured.keys() <= titles, (
+        "run `make minutes`"
+    )
     for row in measured.values():
         assert float(row["processor seconds"]) > 0 and 200 < float(row["peak memory, MB"]) < 16_000
         assert row["machine"] and int(row["threads"]) > 0

@@ -142,8 +142,8 @@ class Work:
             pasted = self.pasted(photo, task)
             self.deliver(task, [pasted], None if self.in_files else [pasted.rgb()])
         else:
-            after = [face.after for face in faces if face.after is not None]
-            self.deliver(task, [photo.like(image) for image in after], after)
+            images = [face.after for face in faces if face.after is not None]
+            self.deliver(task, [photo.like(image) for image in images], images)
         return None
 
     def deliver(self, task: Task, written: list[Photograph], images: list[Tensor] | None) -> None:

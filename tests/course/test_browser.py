@@ -79,7 +79,7 @@ OPEN = """async path => {
     window.kernel = panel.sessionContext.session.kernel.model;
 }"""
 # Nothing of a chapter is left for the next one.
-FORGET = "__import__('ipywidgets').Widget.close_all()\n%reset -fs"
+FORGET = "__import__('ipywidgets').Widget.close_all()\n__import__('torch').set_grad_enabled(True)\n%reset -fs"
 # Selects cells by their numbers and runs them. The command's promise is kept when the last has run, or one has failed.
 RUN = """async numbers => {
     const {currentWidget} = jupyterapp.shell, {content} = currentWidget;
