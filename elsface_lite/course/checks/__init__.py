@@ -3,7 +3,7 @@
 They stand here and not in the chapters, so that no answer is in sight before the reader's own.
 """
 
-from . import chapter00, chapter01, chapter02, chapter03, chapter04, chapter05, chapter07
+from . import chapter00, chapter01, chapter02, chapter03, chapter04, chapter05, chapter06, chapter07
 
 # By chapter, in the order in which it asks.
 CHAPTERS = {
@@ -13,6 +13,7 @@ CHAPTERS = {
     "03": chapter03.CHECKS,
     "04": chapter04.CHECKS,
     "05": chapter05.CHECKS,
+    "06": chapter06.CHECKS,
     "07": chapter07.CHECKS,
 }
 CHECKS = {name: check for checks in CHAPTERS.values() for name, check in checks.items()}
