@@ -1,4 +1,4 @@
-"""Chapter 06: pixel shuffle, the whole network, learning rate, a step, an average, a checkpoint, and three exercises."""
+"""Chapter 06: the shuffle, the whole network, rate, step, average and checkpoint of a training, and three exercises."""
 
 import copy
 import io
