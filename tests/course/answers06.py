@@ -229,7 +229,7 @@ WRONG = {
         (lambda *case: step(*case, after=False, before=True), "not clipped"),
         (late_loss, "before the step"),
         (forgetful_step, "return"),
-        (lambda model, optimizer, lr, hr, clip: F.l1_loss(lr, hr), "RuntimeError"),
+        (lambda model, optimizer, lr, hr, clip: lr + hr, "RuntimeError"),
     ],
     "rate_share": [
         (lambda *case: rate(*case, first=0), "step + 1"),
@@ -263,7 +263,8 @@ WRONG = {
     ],
     "06.1": [(12, "after the shuffle"), (96, "row of 8"), (192, "Not colours"), (256, "8×8")],
     "06.2": [
-        (ELSFaceConfig.lite(), "too dear"),
+        (ELSFaceConfig.lite(), "recursion"),
+        (small(channels=48, hfeb_blocks=24), "too dear"),
         (small(hfeb_blocks=0), "residual blocks in it"),
         (small(cnn_blocks=0), "block to repeat"),
         (small(hfebs=0, hfeb_skip=False), "an HFEB"),

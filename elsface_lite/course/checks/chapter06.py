@@ -53,7 +53,7 @@ def _network(**changes: Any) -> ELSFace:
     with torch.random.fork_rng():
         torch.manual_seed(0)
         model = ELSFace(ELSFaceConfig.lite(**small | changes))
-        model.upsample[-1].reset_parameters()
+        model.upsample[-1].reset_parameters()  # type: ignore[operator]
     return model
 
 
@@ -76,7 +76,7 @@ def check_forward(answer: Any) -> str:
         fused = (self.cnn(first) + self.hfebs(self.transformer(second))) / 2
         return enlarged(self, fused, lr, self.config.bicubic_skip)
 
-    mistakes = {
+    mistakes: dict[str, Function] = {
         "The streams are swapped: the first features are the CNN stream's.": partial(forward, swap=True),
         "The HFEBs are missing: they end the Transformer stream.": partial(forward, hfeb=False),
         "The HFEBs come before the sum, in the Transformer stream alone.": partial(forward, both=True),
@@ -311,6 +311,7 @@ def check_checkpoint(answer: Any) -> str:
         return "Tensors and plain values only, which can be read without running code: `state_dict()` gives them."
     expected, fresh = _go_on(run, 3), _new_run()
     _restore(fresh, state)
+    fresh.step = int(fresh.step)
     if fresh.step + 3 != run.step:
         return f"The step should be {run.step - 3}; yours is {fresh.step}."
     return (
