@@ -16,6 +16,7 @@ from ..errors import ElsfaceError
 from ..inference.optimize import recompute
 from ..metrics.evaluator import IMAGE_METRICS
 from ..packages import extra
+from .average import update_average
 from .batches import Batches, Pair
 from .config import TrainConfig
 from .fit import Report, fit
@@ -192,13 +193,9 @@ class Trainer:
             )
         return False
 
-    @torch.no_grad()
     def update_averages(self, loss: float) -> None:
         """Moves the averages of weights and loss; both follow quickly at first."""
-        decay = min(self.config.ema_decay, (1 + self.step) / (10 + self.step))
-        torch._foreach_lerp_(list(self.ema.parameters()), list(self.network.parameters()), 1 - decay)
-        for average, buffer in zip(self.ema.buffers(), self.network.buffers(), strict=True):
-            average.copy_(buffer)
+        update_average(self.ema, self.network, self.step, self.config.ema_decay)
         self.loss_average = loss if math.isinf(self.loss_average) else 0.99 * self.loss_average + 0.01 * loss
 
     @torch.no_grad()

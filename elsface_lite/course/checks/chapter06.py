@@ -1,0 +1,415 @@
+"""Chapter 06: the shuffle, the whole network, rate, step, average and checkpoint of a training, and three exercises."""
+
+import copy
+import io
+import math
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from types import SimpleNamespace
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from einops import rearrange
+from torch import Tensor, nn
+from torch.nn.utils import clip_grad_norm_
+from torch.utils.flop_counter import FlopCounterMode
+
+from ...network.elsface import ELSFace, ELSFaceConfig
+from ...training.average import update_average
+from ...training.config import TrainConfig
+from ...training.schedule import rate_share
+from .compare import FORGOTTEN, Checks, Function, compare
+
+
+def _random(*shape: int, seed: int = 0) -> Tensor:
+    return torch.rand(shape, generator=torch.Generator().manual_seed(seed))
+
+
+def check_pixel_shuffle(answer: Any) -> str:
+    def laid(pattern: str) -> Function:
+        return lambda x, r: rearrange(x, f"{pattern} -> b c (h down) (w right)", down=r, right=r)
+
+    mistakes = {
+        "Rows and columns of the squares are swapped: value 1 goes to the right of value 0.": laid(
+            "b (c right down) h w"
+        ),
+        "Channels 0 to r * r - 1 make the first square channel: you take every c-th one.": laid("b (down right c) h w"),
+        "Each square has one value of every channel: you only gave the numbers another shape.": lambda x, r: x.reshape(
+            len(x), -1, x.shape[2] * r, x.shape[3] * r
+        ),
+        "You lay whole pictures side by side: neighbours in the result come from different channels.": lambda x, r: (
+            rearrange(x, "b (c down right) h w -> b c (down h) (right w)", down=r, right=r)
+        ),
+    }
+    cases = [(_random(2, 12, 3, 5), 2), (_random(1, 18, 4, 2, seed=1), 3), (_random(1, 3, 4, 4, seed=2), 1)]
+    return compare(answer, F.pixel_shuffle, cases, mistakes, tolerance=1e-6, gradient=True)
+
+
+def _network(**changes: Any) -> ELSFace:
+    """A small one that is not silent: random weights in its last convolution, too."""
+    small: dict[str, Any] = dict(channels=8, heads=2, hfeb_blocks=1, out_channels=4)
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model = ELSFace(ELSFaceConfig.lite(**small | changes))
+        model.upsample[-1].reset_parameters()  # type: ignore[operator]
+    return model
+
+
+def check_forward(answer: Any) -> str:
+    def forward(
+        self: Any, lr: Tensor, swap: bool = False, hfeb: bool = True, both: bool = False, skip: bool | None = None
+    ) -> Tensor:
+        first, second = self.prepare(lr).unbind(1)
+        first, second = (second, first) if swap else (first, second)
+        textures, contours = self.cnn(first), self.transformer(second)
+        fused = self.hfebs(textures + contours) if both else textures + (self.hfebs(contours) if hfeb else contours)
+        return enlarged(self, fused, lr, self.config.bicubic_skip if skip is None else skip)
+
+    def enlarged(self: Any, fused: Tensor, lr: Tensor, skip: bool) -> Tensor:
+        sr = self.upsample(fused)
+        return sr + F.interpolate(lr, scale_factor=self.config.scale, mode="bicubic") if skip else sr
+
+    def mean(self: Any, lr: Tensor) -> Tensor:
+        first, second = self.prepare(lr).unbind(1)
+        fused = (self.cnn(first) + self.hfebs(self.transformer(second))) / 2
+        return enlarged(self, fused, lr, self.config.bicubic_skip)
+
+    mistakes: dict[str, Function] = {
+        "The streams are swapped: the first features are the CNN stream's.": partial(forward, swap=True),
+        "The HFEBs are missing: they end the Transformer stream.": partial(forward, hfeb=False),
+        "The HFEBs come before the sum, in the Transformer stream alone.": partial(forward, both=True),
+        "Bicubic is missing: add it if `self.config.bicubic_skip` is set.": partial(forward, skip=False),
+        "Bicubic is added always: ask `self.config.bicubic_skip`.": partial(forward, skip=True),
+        "You take the mean of the streams: the paper adds them.": mean,
+    }
+    paper = dict(grid=2, style="scale", hfeb_skip=False, transformer_skip=False, bicubic_skip=False)
+    cases = [
+        (_network(), _random(1, 3, 16, 16)),
+        (_network(**paper), _random(2, 3, 8, 8, seed=1)),
+        (_network(scale=2), _random(1, 3, 9, 16, seed=2)),
+    ]
+    return compare(answer, ELSFace.forward, cases, mistakes, tolerance=1e-5, gradient=True)
+
+
+def check_rate_share(answer: Any) -> str:
+    def named(rate: Function) -> Function:
+        """By schedule, epochs, warm-up and step, which words can name; 20 steps an epoch."""
+        return lambda schedule, epochs, warmup, step: rate(
+            TrainConfig(schedule=schedule, epochs=epochs, warmup=warmup, learning_rate=1e-4), step, 20
+        )
+
+    def share(config: TrainConfig, step: int, per_epoch: int, first: int = 1, half: float = 2, plus: int = 1) -> float:
+        steps = config.epochs * per_epoch
+        warmup = min(1.0, (step + first) / (config.warmup * steps)) if config.warmup else 1.0
+        shapes = {
+            "constant": 1.0,
+            "linear": 1 - step // per_epoch / config.epochs,
+            "cosine": (plus + math.cos(math.pi * step / steps)) / half,
+        }
+        return warmup * shapes[config.schedule]
+
+    def every_step(config: TrainConfig, step: int, per_epoch: int) -> float:
+        linear = share(replace(config, schedule="constant"), step, per_epoch)
+        linear *= 1 - step / (config.epochs * per_epoch)
+        return linear if config.schedule == "linear" else share(config, step, per_epoch)
+
+    mistakes: dict[str, Function] = {
+        "The first step has rate 0 and does nothing: steps count from 0, so take step + 1 in the warm-up.": partial(
+            share, first=0
+        ),
+        "The warm-up is missing.": lambda config, *rest: share(replace(config, warmup=0.0), *rest),
+        "The cosine goes from 1 to -1: add 1, then halve.": partial(share, half=1, plus=0),
+        "The cosine is not halved: the share goes from 2 to 0.": partial(share, half=1),
+        "A share is asked for, 0 to 1: leave the highest rate out.": lambda config, *rest: (
+            share(config, *rest) * config.learning_rate
+        ),
+        "The linear schedule falls from epoch to epoch, and stays within one.": every_step,
+    }
+    runs = [("cosine", 10, 0.1), ("cosine", 5, 0.0), ("linear", 5, 0.0), ("constant", 5, 0.0), ("linear", 4, 0.3)]
+    cases = [(*run, step) for run in runs for step in (0, 3, 7, 19, 20, 50, 79)]
+    wrong = {words: named(mistake) for words, mistake in mistakes.items()}
+    return compare(named(answer), named(rate_share), cases, wrong, tolerance=1e-6)
+
+
+Step = Callable[[nn.Module, torch.optim.Optimizer, Tensor, Tensor, float], Any]
+
+
+def _three_steps(step: Step, make: Any, rate: float, clip: float) -> tuple[Tensor, Tensor]:
+    """The losses and the weights that three steps give."""
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model = nn.Sequential(nn.Conv2d(3, 12, 3, padding=1), nn.PixelShuffle(2))
+    optimizer, losses = make(model.parameters(), lr=rate), []
+    for seed in range(3):
+        loss = step(model, optimizer, _random(2, 3, 4, 5, seed=seed), _random(2, 3, 8, 10, seed=seed + 9), clip)
+        if loss is None:
+            raise ValueError(FORGOTTEN)
+        losses.append(torch.as_tensor(loss, dtype=torch.float32).detach())
+    return torch.stack(losses), nn.utils.parameters_to_vector(model.parameters()).detach()
+
+
+def check_train_step(answer: Any) -> str:
+    def step(
+        model: nn.Module,
+        optimizer: torch.optim.Optimizer,
+        lr: Tensor,
+        hr: Tensor,
+        clip: float,
+        forget: bool = True,
+        early: bool = False,
+        move: bool = True,
+        loss_of: Function = F.l1_loss,
+        again: bool = False,
+    ) -> float:
+        loss = loss_of(model(lr), hr)
+        if forget:
+            optimizer.zero_grad()
+        if early:
+            clip_grad_norm_(model.parameters(), clip)
+        loss.backward()
+        if not early:
+            clip_grad_norm_(model.parameters(), clip)
+        if move:
+            optimizer.step()
+        return loss_of(model(lr), hr).item() if again else loss.item()
+
+    wrong: dict[str, Step] = {
+        "The gradients of earlier steps are still there: `optimizer.zero_grad()` before `backward()`.": partial(
+            step, forget=False
+        ),
+        "The weights do not move: `optimizer.step()` is missing.": partial(step, move=False),
+        "The loss is the mean of absolute errors, not of squares.": partial(step, loss_of=F.mse_loss),
+        "The gradient is not clipped, or is clipped before there is one: after `backward()`, before the step.": partial(
+            step, early=True
+        ),
+        "Return the loss before the step: another pass through the network costs as much as this one.": partial(
+            step, again=True
+        ),
+    }
+    cases = [(torch.optim.SGD, 0.5, 0.05), (torch.optim.SGD, 0.2, 100.0), (torch.optim.Adam, 0.01, 1.0)]
+    mistakes = {words: partial(_three_steps, mistake) for words, mistake in wrong.items()}
+    try:
+        return compare(partial(_three_steps, answer), partial(_three_steps, step), cases, mistakes, tolerance=1e-5)
+    except ValueError as error:
+        if str(error) == FORGOTTEN:
+            return FORGOTTEN
+        raise
+
+
+def _averages(update: Callable[..., Any], decay: float, first: int) -> Tensor:
+    """The average's weights after three steps of a network that moves by itself."""
+    network = nn.Linear(3, 2)
+    average = copy.deepcopy(network).requires_grad_(False)
+    for weight in average.parameters():
+        weight.zero_()
+    for step in range(3):
+        before = _random(8, seed=step)
+        nn.utils.vector_to_parameters(before.clone(), network.parameters())
+        update(average, network, first + step, decay)
+        if any(weight.requires_grad for weight in average.parameters()):
+            raise ValueError("grad")
+        if not torch.equal(before, nn.utils.parameters_to_vector(network.parameters())):
+            raise ValueError("network")
+    return nn.utils.parameters_to_vector(average.parameters()).detach()
+
+
+def check_update_average(answer: Any) -> str:
+    def update(
+        average: nn.Module, network: nn.Module, step: int, decay: float, swap: bool = False, early: bool = True
+    ) -> None:
+        b = min(decay, (1 + step) / (10 + step)) if early else decay
+        with torch.no_grad():
+            for mine, theirs in zip(average.parameters(), network.parameters(), strict=True):
+                mine.lerp_(theirs, b if swap else 1 - b)
+
+    wrong: dict[str, Function] = {
+        "The shares are swapped: b of the average stays, 1 - b of the network comes.": partial(update, swap=True),
+        "b should start low: take the smaller of `decay` and (1 + step) / (10 + step).": partial(update, early=False),
+        "b is (1 + step) / (10 + step) for ever: `decay` is its highest value.": lambda a, n, step, decay: update(
+            a, n, step, 1.0
+        ),
+        "The average does not change: write into its weights, as `mine.lerp_(theirs, share)` does.": lambda *case: None,
+        "That is a copy of the network.": lambda average, network, step, decay: update(average, network, step, 0.0),
+    }
+    cases = [(0.9, 0), (0.5, 0), (0.9, 500), (0.0, 3)]
+    mistakes = {words: partial(_averages, mistake) for words, mistake in wrong.items()}
+    try:
+        return compare(partial(_averages, answer), partial(_averages, update_average), cases, mistakes, tolerance=1e-6)
+    except ValueError as error:
+        words = {
+            "grad": "The average has become a part of the graph: work under `torch.no_grad()`.",
+            "network": "You change the network: only the average moves.",
+        }
+        if str(error) in words:
+            return words[str(error)]
+        raise
+
+
+def _new_run() -> Any:
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        network = nn.Conv2d(3, 3, 3, padding=1)
+    average, optimizer = copy.deepcopy(network), torch.optim.Adam(network.parameters(), 0.05)
+    return SimpleNamespace(step=0, network=network, average=average, optimizer=optimizer, config=TrainConfig())
+
+
+def _go_on(run: Any, steps: int) -> list[float]:
+    """Some steps; each batch is a function of the number of its step."""
+    losses = []
+    for _ in range(steps):
+        lr, hr = _random(2, 3, 6, 6, seed=run.step), _random(2, 3, 6, 6, seed=run.step + 1000)
+        loss = F.mse_loss(run.network(lr), hr)
+        run.optimizer.zero_grad()
+        loss.backward()
+        run.optimizer.step()
+        update_average(run.average, run.network, run.step, 0.9)
+        run.step += 1
+        losses += [loss.item(), F.mse_loss(run.average(lr), hr).item()]
+    return losses
+
+
+def _restore(run: Any, state: dict[str, Any]) -> None:
+    for name, value in state.items():
+        part = getattr(run, name)
+        if hasattr(part, "load_state_dict"):
+            part.load_state_dict(value)
+        else:
+            setattr(run, name, value)
+
+
+NEEDED = {
+    "network": "Without the weights of the network there is nothing to go on with.",
+    "average": "The average is missing: it remembers steps that nobody can take again.",
+    "optimizer": "The optimizer is missing: it has averages of the gradients so far.",
+    "step": "The step is missing: which faces come next, and at which rate?",
+}
+
+
+def check_checkpoint(answer: Any) -> str:
+    run = _new_run()
+    _go_on(run, 4)
+    state = answer(run)
+    if state is None:
+        return FORGOTTEN
+    if not isinstance(state, dict):
+        return f"A dictionary is asked for, the name of a part and its state; yours is a {type(state).__name__}."
+    for name, words in NEEDED.items():
+        if name not in state:
+            return words
+    if unknown := [name for name in state if not hasattr(run, str(name))]:
+        return f"The run has no part {unknown[0]!r}: `restore` would not know where to put it."
+    if "config" in state:
+        return "The config is no state: it is the same before the first step and after the last. A run writes it once."
+    packed = io.BytesIO()
+    torch.save(state, packed)
+    packed.seek(0)
+    try:
+        state = torch.load(packed, weights_only=True)
+    except Exception:
+        return "Tensors and plain values only, which can be read without running code: `state_dict()` gives them."
+    expected, fresh = _go_on(run, 3), _new_run()
+    _restore(fresh, state)
+    fresh.step = int(fresh.step)
+    if fresh.step + 3 != run.step:
+        return f"The step should be {run.step - 3}; yours is {fresh.step}."
+    return (
+        "" if _go_on(fresh, 3) == expected else "Resumed from it, the run is not the same: is each state of its part?"
+    )
+
+
+def check_channels(answer: Any) -> str:
+    answer, config = float(answer), ELSFaceConfig.lite(scale=8)
+    if answer == config.out_channels:
+        return "That is after the shuffle."
+    if answer == 8 * config.out_channels:
+        return "That fills a row of 8 pixels: the shuffle lays out a square."
+    if answer == 64 * 3:
+        return "Not colours leave the shuffle, but `out_channels`; another convolution makes colours of them."
+    return (
+        "" if answer == 64 * config.out_channels else "Every channel needs one value for each pixel of an 8×8 square."
+    )
+
+
+def check_small(config: Any) -> str:
+    if not isinstance(config, ELSFaceConfig):
+        return f"An ELSFaceConfig is asked for, not a {type(config).__name__}."
+    kept = {
+        "scale 4": config.scale == 4,
+        "both streams": config.streams == "both",
+        "latent styles": config.style != "none",
+        "recursion in both streams": min(config.cnn_recursions, config.rstb_recursions) > 1,
+        "a CNN stream with a block to repeat": config.cnn_blocks > 0,
+        "an HFEB": config.hfebs > 0,
+        "residual blocks in it": config.hfeb_blocks > 0,
+        "24 channels": config.channels >= 24,
+    }
+    if lost := [idea for idea, there in kept.items() if not there]:
+        return f"It lost something that it should keep: {', '.join(lost)}."
+    model = ELSFace(config)
+    with torch.inference_mode(), FlopCounterMode(display=False) as counter:
+        model(torch.rand(1, 3, 32, 32))
+    cost, parameters = counter.get_total_flops() / 2e9, sum(p.numel() for p in model.parameters())
+    if cost < 0.3 and parameters < 300_000:
+        return ""
+    return f"It costs {cost:.2f} G multiply-adds and has {parameters:,} parameters: still too dear."
+
+
+class _Watched(nn.Module):
+    """A small network that notes the sizes of its batches, and when a graph is made (+1) and freed (-1)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.body = nn.Sequential(nn.Conv2d(3, 12, 3, padding=1), nn.PixelShuffle(2))
+        self.sizes: list[int] = []
+        self.graphs: list[int] = []
+
+    def forward(self, lr: Tensor) -> Tensor:
+        self.sizes.append(len(lr))
+        sr: Tensor = self.body(lr)
+        if sr.requires_grad:
+            self.graphs.append(1)
+            sr.register_hook(lambda _: self.graphs.append(-1))
+        return sr
+
+
+def check_accumulate(answer: Any) -> str:
+    for faces, most in ((7, 3), (5, 2), (4, 4), (9, 1)):
+        model = _Watched()
+        lr, hr = _random(faces, 3, 4, 4), _random(faces, 3, 8, 8, seed=1)
+        hr = hr * torch.linspace(0.2, 3, faces).view(-1, 1, 1, 1)  # so that it matters whose error it is
+        F.l1_loss(model.body(lr), hr).backward()
+        expected = [weight.grad for weight in model.parameters()]
+        model.zero_grad()
+        answer(model, lr, hr, most)
+        if max(model.sizes, default=0) > most:
+            return f"With most={most} the network saw {max(model.sizes)} faces at once."
+        if not all(weight.grad is not None for weight in model.parameters()):
+            return "There is no gradient in the parameters: `backward()` puts it there."
+        alive = max((sum(model.graphs[: i + 1]) for i in range(len(model.graphs))), default=0)
+        if alive > 1:
+            return f"{alive} graphs are alive at once, as large as the whole batch: go backward after each part."
+        found = [weight.grad for weight in model.parameters()]
+        worst = max(
+            ((a - b).abs().max() / b.abs().max()).item()  # type: ignore[operator, union-attr]
+            for a, b in zip(found, expected, strict=True)
+        )
+        if worst > 1e-3:
+            return (
+                f"For {faces} faces and most={most} gradients are off by {worst:.0%}: do parts weigh by their number?"
+            )
+    return ""
+
+
+CHECKS: Checks = {
+    "pixel_shuffle": check_pixel_shuffle,
+    "ELSFace.forward": check_forward,
+    "train_step": check_train_step,
+    "rate_share": check_rate_share,
+    "update_average": check_update_average,
+    "checkpoint": check_checkpoint,
+    "06.1": check_channels,
+    "06.2": check_small,
+    "06.3": check_accumulate,
+}
