@@ -16,6 +16,8 @@ from . import (
     chapter09,
     chapter10,
     chapter11,
+    checkpoint06,
+    exercises06,
     exercises09,
 )
 
@@ -27,7 +29,7 @@ CHAPTERS = {
     "03": chapter03.CHECKS,
     "04": chapter04.CHECKS,
     "05": chapter05.CHECKS,
-    "06": chapter06.CHECKS,
+    "06": chapter06.CHECKS | checkpoint06.CHECKS | exercises06.CHECKS,
     "07": chapter07.CHECKS,
     "08": chapter08.CHECKS,
     "09": chapter09.CHECKS | exercises09.CHECKS,

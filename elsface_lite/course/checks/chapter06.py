@@ -1,12 +1,10 @@
-"""Chapter 06: the shuffle, the whole network, rate, step, average and checkpoint of a training, and three exercises."""
+"""Chapter 06: the shuffle, the network, rate, step and average of a training; see checkpoint06 and exercises06 too."""
 
 import copy
-import io
 import math
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
-from types import SimpleNamespace
 from typing import Any
 
 import torch
@@ -14,7 +12,6 @@ import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor, nn
 from torch.nn.utils import clip_grad_norm_
-from torch.utils.flop_counter import FlopCounterMode
 
 from ...network.elsface import ELSFace, ELSFaceConfig
 from ...training.average import update_average
@@ -23,7 +20,8 @@ from ...training.schedule import rate_share
 from .compare import FORGOTTEN, Checks, Function, compare
 
 
-def _random(*shape: int, seed: int = 0) -> Tensor:
+def random(*shape: int, seed: int = 0) -> Tensor:
+    """Numbers in [0, 1], the same for a seed."""
     return torch.rand(shape, generator=torch.Generator().manual_seed(seed))
 
 
@@ -43,7 +41,7 @@ def check_pixel_shuffle(answer: Any) -> str:
             rearrange(x, "b (c down right) h w -> b c (down h) (right w)", down=r, right=r)
         ),
     }
-    cases = [(_random(2, 12, 3, 5), 2), (_random(1, 18, 4, 2, seed=1), 3), (_random(1, 3, 4, 4, seed=2), 1)]
+    cases = [(random(2, 12, 3, 5), 2), (random(1, 18, 4, 2, seed=1), 3), (random(1, 3, 4, 4, seed=2), 1)]
     return compare(answer, F.pixel_shuffle, cases, mistakes, tolerance=1e-6, gradient=True)
 
 
@@ -86,9 +84,9 @@ def check_forward(answer: Any) -> str:
     }
     paper = dict(grid=2, style="scale", hfeb_skip=False, transformer_skip=False, bicubic_skip=False)
     cases = [
-        (_network(), _random(1, 3, 16, 16)),
-        (_network(**paper), _random(2, 3, 8, 8, seed=1)),
-        (_network(scale=2), _random(1, 3, 9, 16, seed=2)),
+        (_network(), random(1, 3, 16, 16)),
+        (_network(**paper), random(2, 3, 8, 8, seed=1)),
+        (_network(scale=2), random(1, 3, 9, 16, seed=2)),
     ]
     return compare(answer, ELSFace.forward, cases, mistakes, tolerance=1e-5, gradient=True)
 
@@ -143,7 +141,7 @@ def _three_steps(step: Step, make: Any, rate: float, clip: float) -> tuple[Tenso
         model = nn.Sequential(nn.Conv2d(3, 12, 3, padding=1), nn.PixelShuffle(2))
     optimizer, losses = make(model.parameters(), lr=rate), []
     for seed in range(3):
-        loss = step(model, optimizer, _random(2, 3, 4, 5, seed=seed), _random(2, 3, 8, 10, seed=seed + 9), clip)
+        loss = step(model, optimizer, random(2, 3, 4, 5, seed=seed), random(2, 3, 8, 10, seed=seed + 9), clip)
         if loss is None:
             raise ValueError(FORGOTTEN)
         losses.append(torch.as_tensor(loss, dtype=torch.float32).detach())
@@ -205,7 +203,7 @@ def _averages(update: Callable[..., Any], decay: float, first: int) -> Tensor:
     for weight in average.parameters():
         weight.zero_()
     for step in range(3):
-        before = _random(8, seed=step)
+        before = random(8, seed=step)
         nn.utils.vector_to_parameters(before.clone(), network.parameters())
         update(average, network, first + step, decay)
         if any(weight.requires_grad for weight in average.parameters()):
@@ -247,169 +245,10 @@ def check_update_average(answer: Any) -> str:
         raise
 
 
-def _new_run() -> Any:
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        network = nn.Conv2d(3, 3, 3, padding=1)
-    average, optimizer = copy.deepcopy(network), torch.optim.Adam(network.parameters(), 0.05)
-    return SimpleNamespace(step=0, network=network, average=average, optimizer=optimizer, config=TrainConfig())
-
-
-def _go_on(run: Any, steps: int) -> list[float]:
-    """Some steps; each batch is a function of the number of its step."""
-    losses = []
-    for _ in range(steps):
-        lr, hr = _random(2, 3, 6, 6, seed=run.step), _random(2, 3, 6, 6, seed=run.step + 1000)
-        loss = F.mse_loss(run.network(lr), hr)
-        run.optimizer.zero_grad()
-        loss.backward()
-        run.optimizer.step()
-        update_average(run.average, run.network, run.step, 0.9)
-        run.step += 1
-        losses += [loss.item(), F.mse_loss(run.average(lr), hr).item()]
-    return losses
-
-
-def _restore(run: Any, state: dict[str, Any]) -> None:
-    for name, value in state.items():
-        part = getattr(run, name)
-        if hasattr(part, "load_state_dict"):
-            part.load_state_dict(value)
-        else:
-            setattr(run, name, value)
-
-
-NEEDED = {
-    "network": "Without the weights of the network there is nothing to go on with.",
-    "average": "The average is missing: it remembers steps that nobody can take again.",
-    "optimizer": "The optimizer is missing: it has averages of the gradients so far.",
-    "step": "The step is missing: which faces come next, and at which rate?",
-}
-
-
-def check_checkpoint(answer: Any) -> str:
-    run = _new_run()
-    _go_on(run, 4)
-    state = answer(run)
-    if state is None:
-        return FORGOTTEN
-    if not isinstance(state, dict):
-        return f"A dictionary is asked for, the name of a part and its state; yours is a {type(state).__name__}."
-    for name, words in NEEDED.items():
-        if name not in state:
-            return words
-    if unknown := [name for name in state if not hasattr(run, str(name))]:
-        return f"The run has no part {unknown[0]!r}: `restore` would not know where to put it."
-    if "config" in state:
-        return "The config is no state: it is the same before the first step and after the last. A run writes it once."
-    packed = io.BytesIO()
-    torch.save(state, packed)
-    packed.seek(0)
-    try:
-        state = torch.load(packed, weights_only=True)
-    except Exception:
-        return "Tensors and plain values only, which can be read without running code: `state_dict()` gives them."
-    expected, fresh = _go_on(run, 3), _new_run()
-    _restore(fresh, state)
-    fresh.step = int(fresh.step)
-    if fresh.step + 3 != run.step:
-        return f"The step should be {run.step - 3}; yours is {fresh.step}."
-    return (
-        "" if _go_on(fresh, 3) == expected else "Resumed from it, the run is not the same: is each state of its part?"
-    )
-
-
-def check_channels(answer: Any) -> str:
-    answer, config = float(answer), ELSFaceConfig.lite(scale=8)
-    if answer == config.out_channels:
-        return "That is after the shuffle."
-    if answer == 8 * config.out_channels:
-        return "That fills a row of 8 pixels: the shuffle lays out a square."
-    if answer == 64 * 3:
-        return "Not colours leave the shuffle, but `out_channels`; another convolution makes colours of them."
-    return (
-        "" if answer == 64 * config.out_channels else "Every channel needs one value for each pixel of an 8×8 square."
-    )
-
-
-def check_small(config: Any) -> str:
-    if not isinstance(config, ELSFaceConfig):
-        return f"An ELSFaceConfig is asked for, not a {type(config).__name__}."
-    kept = {
-        "scale 4": config.scale == 4,
-        "both streams": config.streams == "both",
-        "latent styles": config.style != "none",
-        "recursion in both streams": min(config.cnn_recursions, config.rstb_recursions) > 1,
-        "a CNN stream with a block to repeat": config.cnn_blocks > 0,
-        "an HFEB": config.hfebs > 0,
-        "residual blocks in it": config.hfeb_blocks > 0,
-        "24 channels": config.channels >= 24,
-    }
-    if lost := [idea for idea, there in kept.items() if not there]:
-        return f"It lost something that it should keep: {', '.join(lost)}."
-    model = ELSFace(config)
-    with torch.inference_mode(), FlopCounterMode(display=False) as counter:
-        model(torch.rand(1, 3, 32, 32))
-    cost, parameters = counter.get_total_flops() / 2e9, sum(p.numel() for p in model.parameters())
-    if cost < 0.3 and parameters < 300_000:
-        return ""
-    return f"It costs {cost:.2f} G multiply-adds and has {parameters:,} parameters: still too dear."
-
-
-class _Watched(nn.Module):
-    """A small network that notes the sizes of its batches, and when a graph is made (+1) and freed (-1)."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.body = nn.Sequential(nn.Conv2d(3, 12, 3, padding=1), nn.PixelShuffle(2))
-        self.sizes: list[int] = []
-        self.graphs: list[int] = []
-
-    def forward(self, lr: Tensor) -> Tensor:
-        self.sizes.append(len(lr))
-        sr: Tensor = self.body(lr)
-        if sr.requires_grad:
-            self.graphs.append(1)
-            sr.register_hook(lambda _: self.graphs.append(-1))
-        return sr
-
-
-def check_accumulate(answer: Any) -> str:
-    for faces, most in ((7, 3), (5, 2), (4, 4), (9, 1)):
-        model = _Watched()
-        lr, hr = _random(faces, 3, 4, 4), _random(faces, 3, 8, 8, seed=1)
-        hr = hr * torch.linspace(0.2, 3, faces).view(-1, 1, 1, 1)  # so that it matters whose error it is
-        F.l1_loss(model.body(lr), hr).backward()
-        expected = [weight.grad for weight in model.parameters()]
-        model.zero_grad()
-        answer(model, lr, hr, most)
-        if max(model.sizes, default=0) > most:
-            return f"With most={most} the network saw {max(model.sizes)} faces at once."
-        if not all(weight.grad is not None for weight in model.parameters()):
-            return "There is no gradient in the parameters: `backward()` puts it there."
-        alive = max((sum(model.graphs[: i + 1]) for i in range(len(model.graphs))), default=0)
-        if alive > 1:
-            return f"{alive} graphs are alive at once, as large as the whole batch: go backward after each part."
-        found = [weight.grad for weight in model.parameters()]
-        worst = max(
-            ((a - b).abs().max() / b.abs().max()).item()  # type: ignore[operator, union-attr]
-            for a, b in zip(found, expected, strict=True)
-        )
-        if worst > 1e-3:
-            return (
-                f"For {faces} faces and most={most} gradients are off by {worst:.0%}: do parts weigh by their number?"
-            )
-    return ""
-
-
 CHECKS: Checks = {
     "pixel_shuffle": check_pixel_shuffle,
     "ELSFace.forward": check_forward,
     "train_step": check_train_step,
     "rate_share": check_rate_share,
     "update_average": check_update_average,
-    "checkpoint": check_checkpoint,
-    "06.1": check_channels,
-    "06.2": check_small,
-    "06.3": check_accumulate,
 }

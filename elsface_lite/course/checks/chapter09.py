@@ -110,7 +110,7 @@ def _judges() -> list[tuple[AdversarialLoss, Tensor, Tensor]]:
     for seed, (n, height, width) in enumerate([(2, 32, 16), (3, 16, 16)]):
         torch.manual_seed(seed)
         loss, hr = AdversarialLoss(Discriminator(8)), random(n, 3, height, width, seed=seed)
-        loss.discriminator.layers[-1].weight.mul_(10)  # opinions that differ: then a mean is no sum of means
+        loss.discriminator.layers[-1].weight.mul_(10)  # type: ignore[index, union-attr]  # a mean is no sum of means then
         cases.append((loss, (0.7 * hr + 0.3 * random(n, 3, height, width, seed=seed + 5)).detach(), hr))
     return cases
 
