@@ -15,6 +15,8 @@ from pathlib import Path
 import pytest
 from conftest import ROOT
 
+from elsface_lite import pretrained_names
+
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 COLAB = ROOT / "tests" / "colab-2026-08.txt"
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("[0-9][0-9]_*.ipynb"))
@@ -125,7 +127,7 @@ def test_the_wheel_works_away_from_the_checkout(environment, wheel, tmp_path):
     assert environment.packages.resolve() in found.resolve().parents
     report = environment.run(environment.programs / "elsface-lite", "info", cwd=tmp_path)
     assert PROJECT["version"] in report
-    assert len(re.findall(r"^weights .*: ok$", report, re.MULTILINE)) == 2
+    assert len(re.findall(r"^weights .*: ok$", report, re.MULTILINE)) == len(pretrained_names())
 
 
 @pytest.mark.slow

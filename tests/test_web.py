@@ -103,13 +103,13 @@ def expected(image) -> np.ndarray:
 
 
 def test_sizes(built):
-    """What one visitor loads, with either runtime, is below 25 MB; the network has 3."""
+    """What one visitor loads is below 25 MB, or 26 with WebGPU; each of the two networks has 3."""
     size = {path.relative_to(built).as_posix(): path.stat().st_size for path in built.rglob("*") if path.is_file()}
     runtimes = json.loads((built / "settings.json").read_text())["runtimes"]
     everything = sum(size.values())
     for runtime, other in (("wasm", "webgpu"), ("webgpu", "wasm")):
         loaded = everything - size[runtimes[other]["script"]] - size[runtimes[other]["binary"]]
-        assert loaded < 25e6, f"{runtime}: {loaded}"
+        assert loaded < {"wasm": 25e6, "webgpu": 26e6}[runtime], f"{runtime}: {loaded}"
     assert max(size["models/faithful.onnx"], size["models/sharp.onnx"]) < 3.3e6
 
 
@@ -172,7 +172,7 @@ def test_a_photograph_is_what_restore_makes_of_it(page, tmp_path, photograph, an
     for box in result.boxes:
         x, y, half = (round(4 * value) for value in (box.x, box.y, box.side / 4))
         inside = np.s_[y - half : y + half, x - half : x + half]
-        assert abs(pasted - bicubic)[inside].max() > 20, "nothing was pasted"
+        assert abs(pasted - bicubic)[inside].max() > 12, "nothing was pasted"
 
 
 def test_it_says_why_nothing_was_restored(page, built, tmp_path):
@@ -181,10 +181,14 @@ def test_it_says_why_nothing_was_restored(page, built, tmp_path):
     assert page.get_by_role("button", name="Restore the whole picture").is_visible()
     face = portraits()["grace_hopper"][:, 50:430, 80:460]  # 324 pixels wide
     settings = json.loads((built / "settings.json").read_text())
-    for size, most in ((380, settings["largestFace"]), (500, settings["detailedFace"])):
-        write_png(resize(face, size, size), tmp_path / "large.png")
-        said = give(page, tmp_path / "large.png")
-        assert said.startswith(f"Nothing to do. 1 face left alone: with more than {most} pixels")
+    grain = 0.02 * torch.randn(3, 500, 500, generator=torch.Generator().manual_seed(0))
+    large = (resize(face, 500, 500) + grain).clamp(0, 1)  # enlarged; its grain is sharp
+    for image, why in (
+        (face, f"with more than {settings['largestFace']} sharp pixels"),
+        (large, "sharp as it is, with"),
+    ):
+        write_png(image, tmp_path / "large.png")
+        assert give(page, tmp_path / "large.png").startswith(f"Nothing to do. 1 face left alone: {why}")
     assert page.locator("#save").is_hidden()
     (tmp_path / "text.png").write_text("no picture")
     assert "save it as JPEG or PNG" in give(page, tmp_path / "text.png")

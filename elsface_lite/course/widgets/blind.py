@@ -55,6 +55,7 @@ def blind_preview(hr: Tensor, models: Mapping[str, ELSFace] | None = None) -> ip
 
     def draw(change: object = None) -> None:
         state = {name: control.value for name, control in controls.items()}
+        controls["seed"].disabled = all(state[name] == value for name, value in AT_REST.items())  # nothing is drawn
         box.values = _restored(hr, spoilt(hr, **state), models)
         captions = {"HR": hr, "LR, as the network gets it": box.values["lr"]}
         answers = {name: image for name, image in box.values.items() if name != "lr"}
