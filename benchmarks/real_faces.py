@@ -40,11 +40,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--faces", required=True)
     parser.add_argument("--networks", nargs="+", required=True, metavar="NAME")
-    parser.add_argument("--first", type=int, help="only so many faces")
+    parser.add_argument("--every", type=int, default=1, help="only every so many-th face")
     parser.add_argument("--csv", type=Path, required=True)
     parser.add_argument("--sheet", type=Path, required=True)
     options = parser.parse_args()
-    faces = [as_image(path) for path in faces_in(options.faces)[: options.first]]
+    faces = [as_image(path) for path in faces_in(options.faces)[:: options.every]]
     columns, rows = [], []
     for name in options.networks:
         network, evaluator, column = network_of(name), Evaluator(["niqe"]), []

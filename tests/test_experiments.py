@@ -11,7 +11,7 @@ from programs import program
 
 from elsface_lite.course.frequency import radial_profile
 from elsface_lite.data.degradation import downscale, quantize, upscale
-from elsface_lite.data.images import read_image
+from elsface_lite.data.images import read_image, write_png
 from elsface_lite.data.pairs import load_faces
 from elsface_lite.data.sources import orl_faces
 from elsface_lite.network.elsface import ELSFace, ELSFaceConfig
@@ -125,3 +125,17 @@ def test_spans_convolutions_are_fused_once():
         peers.fuse(network)
         assert torch.equal(network(lr), expected)
     assert peers.size(network)["parameters"] < 500_000
+
+
+def test_parts_are_cut_out_of_faces(tmp_path):
+    """Pixel by pixel, each within its face."""
+    parts = program("data/parts.py")
+    whole = torch.rand(3, 256, 256)
+    for number in range(3):
+        write_png(whole, tmp_path / "faces" / f"{number}.png")
+    parts.main(tmp_path / "faces", tmp_path / "parts")
+    assert len(list((tmp_path / "parts").iterdir())) == 15
+    for number in range(3):
+        for count, (left, top) in enumerate(parts.corners(number)):
+            part = read_image(tmp_path / "parts" / f"{number}_{count}.webp")
+            assert torch.equal(part, quantize(whole)[:, top : top + 128, left : left + 128])

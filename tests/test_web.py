@@ -150,14 +150,14 @@ def two_people() -> torch.Tensor:
 
 
 @pytest.mark.parametrize(
-    ("photograph", "angles"),
+    ("photograph", "angles", "least"),
     [
-        pytest.param(lambda: shrunk("grace_hopper", 4).mean(0, keepdim=True).expand(3, -1, -1), [0], id="grey"),
-        pytest.param(two_people, [0, -90], id="two, one on her side"),
-        pytest.param(lambda: resize(shrunk("grace_hopper", 6), 300, 255), [0], id="enlarged: halved before"),
+        pytest.param(lambda: shrunk("grace_hopper", 4).mean(0, keepdim=True).expand(3, -1, -1), [0], 20, id="grey"),
+        pytest.param(two_people, [0, -90], 20, id="two, one on her side"),
+        pytest.param(lambda: resize(shrunk("grace_hopper", 6), 300, 255), [0], 12, id="enlarged: halved before"),
     ],
 )
-def test_a_photograph_is_what_restore_makes_of_it(page, tmp_path, photograph, angles):
+def test_a_photograph_is_what_restore_makes_of_it(page, tmp_path, photograph, angles, least):
     """Found, cut, restored and put back. Both round the enlarged photograph and the result to 8 bits: hence 2/255."""
     write_png(photograph(), tmp_path / "photograph.png")
     assert give(page, tmp_path / "photograph.png").startswith(f"{len(angles)} face")
@@ -172,7 +172,7 @@ def test_a_photograph_is_what_restore_makes_of_it(page, tmp_path, photograph, an
     for box in result.boxes:
         x, y, half = (round(4 * value) for value in (box.x, box.y, box.side / 4))
         inside = np.s_[y - half : y + half, x - half : x + half]
-        assert abs(pasted - bicubic)[inside].max() > 12, "nothing was pasted"
+        assert abs(pasted - bicubic)[inside].max() > least, "nothing was pasted"
 
 
 def test_it_says_why_nothing_was_restored(page, built, tmp_path):

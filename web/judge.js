@@ -12,9 +12,9 @@ import { clamp, padded, picture, resize } from './pictures.js';
  * @param {Picture} face and what lies around it
  * @param {number} side of the face itself
  */
-export function halvings(face, side, { full, faint, smallestFace }) {
+export function halvings(face, side, { full, faint, narrowestFace }) {
   let count = 0, { half, detail } = octave(gray(face));
-  while (side / 2 >= smallestFace && Math.min(half.width, half.height) > 1) {
+  while (side / 2 >= narrowestFace && Math.min(half.width, half.height) > 1) {
     const next = octave(half);
     if (detail >= Math.max(full * next.detail, faint)) break;
     ({ half, detail } = next);
@@ -43,10 +43,10 @@ export function judge({ side }, { detailedFace, largestFace }) {
 }
 
 /** Why a restored face is not put back; null if it is. */
-export function unchanged(before, after, { least }) {
+export function unchanged(before, after, { visible }) {
   const sum = after.data.reduce((total, value, i) => total + (value - before.data[i]) ** 2, 0);
   const change = Math.sqrt(sum / after.data.length);
-  return change < least ? `restored, it changes by ${(255 * change).toFixed(1)} of 255` : null;
+  return change < visible ? `restored, it changes by ${(255 * change).toFixed(1)} of 255` : null;
 }
 
 function shrunk(image, factor) {

@@ -1,7 +1,7 @@
 """Which faces are restored, and from how many pixels; which are left as they are (chapter 10).
 
-Nothing is put back that is not better: a face that is large and sharp is not tried, and one that comes out as it went
-in, or as somebody else's, is dropped.
+A face that is large and sharp is not tried, and one that comes out as it went in is dropped. Whether what is put back
+is better nobody can see without the truth: benchmarks/judging.py counts it where there is one.
 """
 
 import torch.nn.functional as F
@@ -12,9 +12,9 @@ from .box import Box
 
 FULL = 0.4  # of the detail one octave coarser: a sharp face has at least so much in its finest octave
 FAINT = 1 / 255  # detail below this, root mean square, is rounding
-SMALLEST = 24  # pixels that a face is never brought below
+NARROWEST = 24  # pixels that a face is never brought below
 LARGEST = 400  # pixels of a sharp face that still gains; the networks learned from 32 and 64
-LEAST = 1 / 255  # of change, root mean square, that can be seen at all
+VISIBLE = 1 / 255  # change, root mean square, that can be seen at all
 
 
 def halvings(face: Tensor, side: float) -> int:
@@ -32,7 +32,7 @@ def halvings(face: Tensor, side: float) -> int:
     """
     gray, count = face.mean(0, keepdim=True), 0
     half, detail = _octave(gray)
-    while side / 2 >= SMALLEST and min(half.shape[-2:]) > 1:
+    while side / 2 >= NARROWEST and min(half.shape[-2:]) > 1:
         quarter, coarser = _octave(half)
         if detail >= max(FULL * coarser, FAINT):
             break
@@ -91,4 +91,4 @@ def unchanged(before: Tensor, after: Tensor) -> str | None:
         The reason, in a few words; None if it should be.
     """
     change = (after - before).square().mean().sqrt().item()
-    return f"left alone: restored, it changes by {255 * change:.1f} of 255" if change < LEAST else None
+    return f"left alone: restored, it changes by {255 * change:.1f} of 255" if change < VISIBLE else None

@@ -135,9 +135,8 @@ def _read(path: Path) -> dict[str, Any]:
     for line in lines:
         try:
             entry = json.loads(line)
-            found[entry["input"]] = {name: entry[name] for name in ("size", "time", "how")} | {
-                "files": list(entry["files"])
-            }
+            known = {name: entry[name] for name in ("size", "time", "how")}
+            found[entry["input"]] = known | {"files": list(entry["files"])}
         except (ValueError, TypeError, KeyError):
             continue
     return found

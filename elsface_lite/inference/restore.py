@@ -92,7 +92,8 @@ def restore(
         device: "cpu", "cuda" and so on; None takes the best there is, or the network's own.
         batch_size: LR faces that go through the network at a time; with `lr` so many on each core.
         resume: leave those inputs alone whose results an earlier call has written to `out`, by its record there, unless
-            they have changed since, or were done with other arguments; False does all again.
+            they have changed since, or were done with other arguments (of a network that is not named, its class is
+            known only); False does all again.
         progress: show a bar, on a terminal.
 
     Returns:
@@ -104,8 +105,9 @@ def restore(
             range, or does not go with another.
     """
     _check(lr, paste, size, scale, strength, smallest, format, quality, batch_size, resume and out is None)
-    model = _loaded(weights or weights_for(lr), sharpness, device)
-    name = type(weights).__name__ if isinstance(weights, nn.Module) else str(weights or weights_for(lr))
+    weights = weights or weights_for(lr)
+    model = _loaded(weights, sharpness, device)
+    name = type(weights).__name__ if isinstance(weights, nn.Module) else str(weights)
     how = _digest(name, sharpness, lr, paste, size, scale, strength, faces, smallest, format, quality)
     output = Output(out, format, quality, how) if out is not None else None
     work = Work(model, lr, paste, size, scale, strength, faces, smallest, batch_size, output is not None)
