@@ -145,7 +145,7 @@ def check_without_encoder(answer: Any) -> str:
         if not torch.allclose(smaller(lr), wanted, atol=1e-4):
             inside = zip(smaller.head[1:].parameters(), stage.head[1:].parameters(), strict=True)
             if blocks and all(torch.equal(mine, before) for mine, before in inside):
-                return "The residual blocks are as before: they get w x now and have to add w f(x)."
+                return "The residual blocks are as before: they get w x now and have to add w times what they added."
             swapped = modulate(features, styles.expand(2, -1, -1), mode != "residual")
             mixed = torch.allclose(smaller(lr), swapped, atol=1e-4)
             hint = " The factor is w for `scale` and 1 + w for `residual`." if mixed else ""
