@@ -41,6 +41,9 @@ class Picture(anywidget.AnyWidget):
         if picked:
             self.on_msg(lambda _, content, buffers: picked(content))
 
+    def __repr__(self) -> str:
+        return "Picture()"  # and not an address, which would be in the chapters' outputs
+
 
 def move(controls: Mapping[str, Any], place: Mapping[str, int]) -> None:
     """Gives controls the values that were picked, by name."""

@@ -22,7 +22,7 @@ from .live import WIDE, Picture, chooser
 from .pictures import img_html, row_html, split_html
 
 LARGEST = 128  # pixels of a face that is restored as it is, some seconds on one core; a larger one is shrunk to this
-SHOWN = 384  # pixels in the browser, of the face and of the photograph
+SHOWN = 360  # pixels of the photograph in the browser
 
 
 def photo_restorer(model: ELSFace, photographs: Mapping[str, Tensor]) -> ipywidgets.VBox:
@@ -147,7 +147,7 @@ def _overview_html(image: Tensor, boxes: list[Box], face: int) -> str:
         pen.polygon(points, outline=color, width=width)
         places.append(_place_html(box.scaled(factor), f"face {index + 1}, {round(box.side)} pixels", index, face))
     buffer = BytesIO()
-    picture.save(buffer, format="WEBP", quality=90)  # a third of a JPEG
+    picture.save(buffer, format="WEBP", quality=85)  # a third of a JPEG
     caption = f"{image.shape[-1]}×{image.shape[-2]}, {len(boxes)} found"
     alt = f"{len(boxes)} faces marked in a photograph of {image.shape[-1]} by {image.shape[-2]} pixels"
     figure = img_html("webp", buffer.getvalue(), alt, caption, SHOWN)
