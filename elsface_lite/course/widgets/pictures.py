@@ -2,6 +2,7 @@
 
 import base64
 import html
+import re
 from collections.abc import Mapping, Sequence
 from io import BytesIO
 from pathlib import Path
@@ -60,7 +61,8 @@ def img_html(kind: str, data: bytes, alt: str, caption: str, width: int, style: 
 def handle() -> str:
     """The script that puts a handle on what `split_html` gives: once a page, or with each output that is a frame."""
     script = Path(__file__).with_name("before_after.js").read_text(encoding="utf-8")
-    return f'<script type="module">{script.split("*/", 1)[1]}</script>'  # without its comment, which shows tags
+    script = re.sub(r"\n *", "\n", script.split("*/", 1)[1])  # without its comment, which shows tags, and indentation
+    return f'<script type="module">{script}</script>'
 
 
 def split_html(images: Mapping[str, Tensor], alt: str, caption: str, width: int = 384) -> str:
