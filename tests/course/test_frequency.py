@@ -5,6 +5,7 @@ import math
 import pytest
 import torch
 import torch.nn.functional as F
+from clicks import click
 
 from elsface_lite.course.frequency import (
     band_energy,
@@ -160,6 +161,8 @@ def test_the_explorer_follows_its_slider(face):
     assert picture.value != before
     assert "0.300 cycles per pixel" in picture.value and f"low-pass, {expected:.1f} dB" in picture.value
     assert picture.value.count("<img alt=") == 4
+    click(picture, row=64, column=80)  # 16 of 128 places from the middle
+    assert slider.value == 16 / 128
 
 
 def test_frequencies_that_cannot_be_are_refused():
