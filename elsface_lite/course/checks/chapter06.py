@@ -125,7 +125,7 @@ def check_rate_share(answer: Any) -> str:
         ),
         "The linear schedule falls from epoch to epoch, and stays within one.": every_step,
     }
-    runs = [("cosine", 10, 0.1), ("cosine", 5, 0.0), ("linear", 5, 0.0), ("constant", 5, 0.0), ("linear", 4, 0.3)]
+    runs = [("cosine", 10, 0.1), ("cosine", 5, 0.0), ("linear", 5, 0.0), ("constant", 5, 0.3), ("linear", 4, 0.3)]
     cases = [(*run, step) for run in runs for step in (0, 3, 7, 19, 20, 50, 79)]
     wrong = {words: named(mistake) for words, mistake in mistakes.items()}
     return compare(named(answer), named(rate_share), cases, wrong, tolerance=1e-6)
