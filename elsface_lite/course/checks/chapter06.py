@@ -33,7 +33,7 @@ def check_pixel_shuffle(answer: Any) -> str:
         "Rows and columns of the squares are swapped: value 1 goes to the right of value 0.": laid(
             "b (c right down) h w"
         ),
-        "Channels 0 to r * r - 1 make the first square channel: you take every c-th one.": laid("b (down right c) h w"),
+        "Channels 0 to s * s - 1 make the first square channel: you take every c-th one.": laid("b (down right c) h w"),
         "Each square has one value of every channel: you only gave the numbers another shape.": lambda x, r: x.reshape(
             len(x), -1, x.shape[2] * r, x.shape[3] * r
         ),
