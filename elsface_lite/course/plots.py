@@ -204,13 +204,14 @@ def draw_profiles(profiles: Mapping[str, tuple[Tensor, Tensor]], nyquist: float 
     return figure
 
 
-def draw_bands(values: Mapping[str, Tensor], edges: Sequence[float], label: str) -> Figure:
+def draw_bands(values: Mapping[str, Tensor], edges: Sequence[float], label: str, place: str = "pixel") -> Figure:
     """Bars by band of radial frequency, one colour per label.
 
     Args:
         values: for each label, (n,).
-        edges: n + 1 frequencies in cycles per pixel.
+        edges: n + 1 frequencies in cycles per place.
         label: what the bars measure, with its unit.
+        place: what a wave is counted by, such as a token.
     """
     with plt.rc_context(STYLE):
         figure, axis = plt.subplots(figsize=(6.4, 3), layout="constrained")
@@ -223,7 +224,7 @@ def draw_bands(values: Mapping[str, Tensor], edges: Sequence[float], label: str)
             drawn = axis.bar(places, bars.detach().cpu().tolist(), 0.9 * width, label=name, color=color)
             axis.bar_label(drawn, fmt="%.1f", fontsize=8)
         axis.set_xticks(range(len(edges) - 1), [band_name(*band) for band in pairwise(edges)])
-        axis.set(xlabel="radial frequency, cycles per pixel", ylabel=label)
+        axis.set(xlabel=f"radial frequency, cycles per {place}", ylabel=label)
         axis.legend(frameon=False, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=len(values), fontsize=8)
     return figure
 

@@ -150,6 +150,12 @@ def swapped(part):
     return part
 
 
+@torch.no_grad()
+def spoilt_body(part):
+    part.body[0].weight.zero_()
+    return make_fixed(part)
+
+
 def fixed_and_forgotten(part):
     make_fixed(part)
 
@@ -157,6 +163,11 @@ def fixed_and_forgotten(part):
 def factor(weights, values):
     energy = [(x - x.mean(-2, keepdim=True)).square().mean() for x in (weights @ values, values)]
     return (energy[1] / energy[0]).sqrt()
+
+
+def by_head(weights, values):
+    spread = [(x - x.mean(-2, keepdim=True)).square().sum((2, 3), keepdim=True) for x in (weights @ values, values)]
+    return 1 / weights.shape[-1] + (spread[1] / spread[0]).sqrt() * (weights - 1 / weights.shape[-1])
 
 
 def lively(weights, values):
@@ -271,6 +282,7 @@ WRONG = {
         ((100, 256), "first is off"),
         ((64, 100), "other windows"),
         (64, "You gave int"),
+        ((64.4, 255.6), "first is off"),
     ],
     "04.2": [
         (swapped, "other layers"),
@@ -279,6 +291,7 @@ WRONG = {
         (lambda part: make_fixed(part, keep_bias=True), "every bias 0"),
         (lambda part: part, "up to"),
         (fixed_and_forgotten, "return"),
+        (spoilt_body, "`body` as well"),
     ],
     "04.3": [
         (lambda a, v: a + 1.0 * (torch.eye(a.shape[-1]) - a), "the identity"),
@@ -287,6 +300,7 @@ WRONG = {
         (lambda a, v: 1 / a.shape[-1] - 13.4 * (a - 1 / a.shape[-1]), "For a tensor"),
         (lambda a, v: 1 / a.shape[-1] + factor(a, v) ** 2 * (a - 1 / a.shape[-1]), "take the root"),
         (lambda a, v: a, "as they were"),
+        (by_head, "For a tensor"),
         (lambda a, v: print(end=""), "return"),
     ],
 }

@@ -134,6 +134,7 @@ WRONG = {
         (lambda n: torch.ones(n) / n, "For 51"),
         (careless_kernel, "size of 4 should raise"),
         (asserting_kernel, "should raise a ValueError"),
+        (lambda n: numpy_kernel(n) if n >= 0 else np.ones(1), "size of -1"),
         (lambda n: bell(51), "should be (9,)"),
         (lambda n: torch.outer(bell(n), bell(n)), "should be (51,)"),
         (lambda n: print(end=""), "return"),

@@ -239,6 +239,7 @@ WRONG = {
         (lambda config, *rest: rate(config, *rest) * config.learning_rate, "share is asked for"),
         (lambda config, s, n: rate(TrainConfig(epochs=config.epochs, schedule=config.schedule), s, n), "For 'cosine'"),
         (lambda *case: 1.0, "For 'cosine'"),
+        (lambda config, *rest: 1.0 if config.schedule == "constant" else rate(config, *rest), "For 'constant'"),
         (lambda config, s, n: min(1, (s + 1) / (config.warmup * config.epochs * n)), "ZeroDivisionError|you give"),
         (lambda *case: print(end=""), "return"),
     ],

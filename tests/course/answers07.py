@@ -83,6 +83,12 @@ def own_bootstrap(values, seed=0, share=0.95):
     return np.percentile(means, [50 - 50 * share, 50 + 50 * share])
 
 
+def resampled(values, count, first=None):
+    random = torch.Generator().manual_seed(0)
+    draws = torch.randint(first or len(values), (1000, count), generator=random)
+    return tuple(values[draws].mean(1).quantile(values.new_tensor([0.025, 0.975])).tolist())
+
+
 def normal(values, seed=0, z=1.96, root=True):
     spread = values.std() / (math.sqrt(len(values)) if root else 1)
     return values.mean() - z * spread, values.mean() + z * spread
@@ -137,6 +143,8 @@ WRONG = {
         (lambda *case: ssim(*case).mean(), "for each image"),
         (lambda sr, hr, channel="rgb": ssim(sr, hr), "channel is ignored"),
         (lambda *case: 1 - ssim(*case), "equal pictures"),
+        (lambda *case: parts(*case)[0].mul(parts(*case)[1]).abs().mean((1, 2, 3)), "Leave the sign"),
+        (lambda *case: parts(*case)[0].mul(parts(*case)[1]).clamp(0, 1).mean((1, 2, 3)), "you give 0"),
         (lambda *case: print(end=""), "return"),
     ],
     "frechet_distance": [
@@ -156,6 +164,8 @@ WRONG = {
         (lambda v: bootstrap_interval(v)[::-1], "low end comes first"),
         (lambda v: (v.min(), v.max()), "near|single values"),
         (lambda v: (19.7, 20.3), "misses the mean|near|wide"),
+        (lambda v: resampled(v, 40), "draw n of n"),
+        (lambda v: resampled(v, len(v), first=len(v) - 1), "near|draw n of n"),
         (lambda v: bootstrap_interval(v)[0], "TypeError"),
         (lambda v: print(end=""), "return"),
     ],
@@ -173,6 +183,7 @@ WRONG = {
     ],
     "07.3": [
         (lambda a, b: frechet_distance(a, b), "long way"),
+        (by_eigenvalues, "long way"),
         (lambda a, b: by_singular_values(a, b, m=len(a) - 1), "size of the first"),
         (lambda a, b: by_singular_values(a, b, n=len(a), m=len(b)), "not of n"),
         (lambda a, b: by_singular_values(a, b, means=False), "means is missing"),

@@ -129,6 +129,11 @@ def zeroed(model):
             parameter.zero_()
 
 
+def cut_off(model):
+    for hfeb in model.hfebs:
+        hfeb.high_pass.register_forward_hook(lambda part, inputs, output: part.body(inputs[0]).detach())
+
+
 class Scale(nn.Module):
     def __init__(self, channels, start=1.0):
         super().__init__()
@@ -165,6 +170,19 @@ def dead_stream(model):
     for parameter in model.cnn.second.parameters():
         nn.init.zeros_(parameter)
     model.cnn.second = nn.Sequential(*model.cnn.second, Scale(model.config.channels, 0.0))
+
+
+class Root(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.share = nn.Parameter(torch.zeros(1))
+
+    def forward(self, features):
+        return features + self.share.sqrt()
+
+
+def steep(model):
+    model.upsample = nn.Sequential(Root(), *model.upsample)
 
 
 def by_closure(model):
@@ -239,6 +257,7 @@ WRONG = {
         (bound, "In a copy"),
         (without_the_part, "Names or number"),
         (zeroed, "training would move them"),
+        (cut_off, "No gradient"),
         (lambda model: hooked(copy.deepcopy(model)), "HFEB 0 still"),
     ],
     "08.1": [(16, "too wide"), (16.5, "whole number"), (18, "fewer"), (1, "one seed"), (2, "too wide")],
@@ -261,6 +280,7 @@ WRONG = {
         (lambda model: gate(model, 1.1), "does not begin as nothing"),
         (lambda model: third_stream(model, silent=False), "does not begin as nothing"),
         (dead_stream, "stays nothing"),
+        (steep, "infinite"),
         (by_closure, "In a copy"),
         (all_networks, "every network that is built later"),
         (lambda model: third_stream(copy.deepcopy(model)), "no parameter"),

@@ -85,6 +85,13 @@ def test_odd_values_are_drawn_or_left_out():
     assert all(title in drawing(single) for title in PANELS)
 
 
+def test_a_constant_rate_is_drawn_at_its_height():
+    curves = training_curves()
+    for step in (1, 2):
+        curves.report({"step": step, "loss": 0.5, "learning_rate": 0.002})
+    assert ">0.002<" in drawing(curves) and ">-0.2<" not in drawing(curves)
+
+
 @pytest.mark.parametrize("log", sorted(WEIGHTS.glob("*.csv")), ids=lambda path: path.stem)
 def test_the_logs_of_the_shipped_weights_are_drawn_quickly(log):
     curves = training_curves(log)

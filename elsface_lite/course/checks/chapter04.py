@@ -1,5 +1,6 @@
 """Chapter 04: attention, windows, places, masks, the high-pass, and three exercises about what they do."""
 
+import copy
 from typing import Any
 
 import torch
@@ -173,7 +174,7 @@ def check_islands(answer: Any) -> str:
 def check_make_fixed(answer: Any) -> str:
     for seed, (channels, height, width) in enumerate([(6, 12, 12), (3, 8, 14)]):
         part, r = HighPass(channels), _normal(2, channels, height, width, seed=seed)
-        layers = [type(layer) for layer in part.upsample.modules()]
+        layers, body = [type(layer) for layer in part.upsample.modules()], copy.deepcopy(part.body.state_dict())
         part = answer(part)
         if part is None:
             return FORGOTTEN
@@ -182,6 +183,8 @@ def check_make_fixed(answer: Any) -> str:
         off = (part.upsample(F.avg_pool2d(r, 2)) - F.interpolate(F.avg_pool2d(r, 2), scale_factor=2)).abs().max().item()
         if off > 1e-5:
             return f"Enlarged, it is up to {off:.2f} off. Is every bias 0, and which of the nine weights should be 1?"
+        if not all(torch.equal(value, part.body.state_dict()[name]) for name, value in body.items()):
+            return "You changed `body` as well: only the convolution of the upsampling gets other numbers."
     return ""
 
 

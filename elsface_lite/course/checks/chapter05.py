@@ -39,7 +39,7 @@ def check_gaussian_kernel(answer: Any) -> str:
     problem = compare(answer, gaussian_kernel, [(51,), (9,), (5,), (1,)], mistakes, tolerance=1e-6)
     if problem:
         return problem
-    for size in (4, 0):
+    for size in (4, 0, -1):
         if not refuses(answer, size):
             return f"A size of {size} should raise a ValueError: the taps have no middle, or there are none."
     return ""

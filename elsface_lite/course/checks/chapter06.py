@@ -33,7 +33,7 @@ def check_pixel_shuffle(answer: Any) -> str:
         "Rows and columns of the squares are swapped: value 1 goes to the right of value 0.": laid(
             "b (c right down) h w"
         ),
-        "Channels 0 to r * r - 1 make the first square channel: you take every c-th one.": laid("b (down right c) h w"),
+        "Channels 0 to s * s - 1 make the first square channel: you take every c-th one.": laid("b (down right c) h w"),
         "Each square has one value of every channel: you only gave the numbers another shape.": lambda x, r: x.reshape(
             len(x), -1, x.shape[2] * r, x.shape[3] * r
         ),
@@ -125,7 +125,7 @@ def check_rate_share(answer: Any) -> str:
         ),
         "The linear schedule falls from epoch to epoch, and stays within one.": every_step,
     }
-    runs = [("cosine", 10, 0.1), ("cosine", 5, 0.0), ("linear", 5, 0.0), ("constant", 5, 0.0), ("linear", 4, 0.3)]
+    runs = [("cosine", 10, 0.1), ("cosine", 5, 0.0), ("linear", 5, 0.0), ("constant", 5, 0.3), ("linear", 4, 0.3)]
     cases = [(*run, step) for run in runs for step in (0, 3, 7, 19, 20, 50, 79)]
     wrong = {words: named(mistake) for words, mistake in mistakes.items()}
     return compare(named(answer), named(rate_share), cases, wrong, tolerance=1e-6)

@@ -67,7 +67,12 @@ def check_psnr(answer: Any) -> str:
 
 def check_ssim(answer: Any) -> str:
     def score(
-        sr: Tensor, hr: Tensor, channel: str = "rgb", c: tuple[float, float] = (SSIM_C1, SSIM_C2), parts: str = "ls"
+        sr: Tensor,
+        hr: Tensor,
+        channel: str = "rgb",
+        c: tuple[float, float] = (SSIM_C1, SSIM_C2),
+        parts: str = "ls",
+        sign: bool = True,
     ) -> Tensor:
         x, y = (image.double() for image in _each(sr, hr, channel))
         mx, my = window_means(x), window_means(y)
@@ -75,7 +80,8 @@ def check_ssim(answer: Any) -> str:
         luminance = (2 * mx * my + c[0]) / (mx * mx + my * my + c[0])
         structure = (2 * (window_means(x * y) - mx * my) + c[1]) / (variances + c[1])
         maps = {"l": luminance, "s": structure}
-        return torch.stack([maps[part] for part in parts]).prod(0).mean((1, 2, 3))
+        product = torch.stack([maps[part] for part in parts]).prod(0)
+        return (product if sign else product.abs()).mean((1, 2, 3))
 
     def square(sr: Tensor, hr: Tensor, channel: str = "rgb") -> Tensor:
         x, y = (image.double() for image in _each(sr, hr, channel))
@@ -98,9 +104,11 @@ def check_ssim(answer: Any) -> str:
             score(s, h)
         ),
         "That is 1 - SSIM: equal pictures should have 1.": lambda *case: 1 - score(*case),
+        "Leave the sign: light where the other is dark counts below 0.": lambda *case: score(*case, sign=False),
     }
     pairs = _pairs((2, 3, 24, 20), (3, 3, 16, 32))
-    cases = [(*pairs[0],), (*pairs[1], "y"), (*pairs[1], "rgb")]
+    negative = 1 - pairs[0][1]  # light where the other is dark: the score is below 0
+    cases = [(*pairs[0],), (*pairs[1], "y"), (*pairs[1], "rgb"), (negative, pairs[0][1])]
     return compare(answer, ssim, cases, mistakes, tolerance=2e-5)
 
 
@@ -159,6 +167,7 @@ def _samples() -> list[Tensor]:
     for seed, n in enumerate((40, 25, 80, 60, 50, 33)):
         noise = torch.randn(n, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
         values.append((0.4 * noise).exp() if seed == 3 else 20 + (seed + 1) * noise)
+    values[-1][-1] += 50  # whoever never draws the last one gets another interval
     return values
 
 
@@ -186,6 +195,9 @@ def _interval_problem(found: list[tuple[float, float]], wanted: list[Tensor]) ->
         nearest = min(shares, key=lambda share: abs(share - width))
         which = f", like one of {shares[nearest]}" if abs(nearest - width) < 0.06 else ""
         return f"On average your interval is {width:.2f} times as wide as one of 95 %{which}."
+    n, odd = max(((len(values), w) for values, w in zip(wanted, widths, strict=True)), key=lambda p: abs(p[1] - 1))
+    if abs(odd - 1) > 0.25:
+        return f"For {n} values it is {odd:.2f} times as wide as it should be: draw n of n, each with the same chance."
     return ""
 
 
@@ -235,7 +247,7 @@ def check_paired(answer: Any) -> str:
 def check_small_fid(answer: Any) -> str:
     code = getattr(answer, "__code__", None)
     names = code.co_names + code.co_freevars if code else ()
-    if {"frechet_distance", "fid", "FrechetInceptionDistance", "sqrtm"} & set(names):
+    if {"frechet_distance", "fid", "FrechetInceptionDistance", "sqrtm", "cov"} & set(names):
         return "That calls the long way: write it with the singular values of one small matrix."
 
     def short(a: Tensor, b: Tensor, means: float = 1, counts: Any = None) -> Tensor:

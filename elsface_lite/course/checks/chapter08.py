@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from ...network.elsface import ELSFace, ELSFaceConfig
-from .compare import Checks, Function, compare
+from .compare import NO_GRADIENT, Checks, Function, compare
 
 OF_THE_CNN_STREAM = {"cnn_blocks", "cnn_kernel", "cnn_recursions"}
 OF_THE_HFEBS = {"hfebs", "hfeb_blocks", "hfeb_kernel", "hfeb_skip"}
@@ -184,21 +184,21 @@ def check_only_r(answer: Any) -> str:
             return POISONS
         if list(network.state_dict()) != names:
             return "Names or number of the parameters have changed: weights of before could not be loaded."
-        silenced = not any(part.upsample[0].weight.any() for part in _high_passes(network))
+        parts = [hfeb.high_pass for hfeb in cast(Any, network.hfebs)]
+        silenced = not any(part.upsample[0].weight.any() for part in parts)
+        with torch.enable_grad():
+            deaf = not all(part(x).requires_grad for part in parts)
         # In a copy with other weights, as the trainer makes it.
-        return _subtracting(network, x, silenced) or _subtracting(copy.deepcopy(network), x, silenced, COPY)
+        problem = _subtracting(network, x, silenced) or _subtracting(copy.deepcopy(network), x, silenced, COPY)
+        return problem or (NO_GRADIENT if deaf else "")
 
 
-def _high_passes(network: Any) -> list[Any]:
-    return [hfeb.high_pass for hfeb in network.hfebs]
-
-
-def _subtracting(network: nn.Module, x: Tensor, silenced: bool, words: str = "") -> str:
+def _subtracting(network: Any, x: Tensor, silenced: bool, words: str = "") -> str:
     """What is wrong if some high-pass, with new weights, does not give what its body gives."""
     random = torch.Generator().manual_seed(len(words))  # a copy gets others
     for parameter in network.parameters():
         parameter.copy_(0.05 * torch.randn(parameter.shape, generator=random))
-    parts = _high_passes(network)
+    parts = [hfeb.high_pass for hfeb in network.hfebs]
     wanted, found = ([function(x) for function in some] for some in ([part.body for part in parts], parts))
     if all(map(torch.equal, found, wanted)):
         return ""
@@ -214,10 +214,8 @@ def _subtracting(network: nn.Module, x: Tensor, silenced: bool, words: str = "")
 
 def check_seeds(answer: Any) -> str:
     seeds, comparisons, sigma, wanted = float(answer), 11, 0.01, 0.01
-    if seeds != round(seeds) or seeds < 1:
-        return "A whole number of seeds is asked for."
-    if seeds == 1:
-        return "With one seed there are no degrees of freedom, and no margin at all."
+    if seeds != round(seeds) or seeds < 2:
+        return "A whole number of seeds is asked for, two or more: with one seed there are no degrees of freedom."
 
     def margin(number: float) -> float:
         return sigma * math.sqrt(2 / number) * _factor(comparisons * (number - 1), comparisons)
@@ -272,8 +270,10 @@ def check_idea(answer: Any) -> str:
         if not apart < 1e-4:
             return f"It does not begin as nothing: the faces change by up to {255 * apart:.2g} levels of 255."
         weights = torch.rand(after.shape, generator=torch.Generator().manual_seed(1))
-        grads = torch.autograd.grad((weights * after).sum(), [parameters[i] for i in new], allow_unused=True)
-        if not any(grad is not None and grad.any() for grad in grads):
+        grads = torch.autograd.grad((weights * after).sum(), [parameters[i] for i in new], materialize_grads=True)
+        if not all(grad.isfinite().all() for grad in grads):
+            return "The first gradient is infinite or NaN, and one step would make the weights so."
+        if not any(grad.any() for grad in grads):
             return "No new parameter gets a gradient: it begins as nothing, and stays nothing."
         return _deaf_copy(network, new, lr)
 

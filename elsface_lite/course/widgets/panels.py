@@ -79,7 +79,8 @@ def _log_ticks(low: float, high: float) -> list[float]:
 def _ends(values: Sequence[float]) -> tuple[float, float]:
     """The smallest and the largest value, apart from each other."""
     low, high = min(values), max(values)
-    return (low, high) if high > low else (low - 0.5, high + 0.5)
+    half = min(abs(low) / 2, 0.5) or 0.5  # a constant of 0.002 lies between 0.001 and 0.003
+    return (low, high) if high > low else (low - half, high + half)
 
 
 def _ticks(low: float, high: float) -> list[float]:
