@@ -140,5 +140,5 @@ def test_the_portrait_is_what_the_weights_make_of_it():
 
 
 def test_pictures_of_the_readme_are_small():
-    for path in (FOLDER / "widget.png", *(FOLDER / "portrait").glob("*.webp")):
+    for path in (FOLDER / "widget.webp", *(FOLDER / "portrait").glob("*.webp")):
         assert path.stat().st_size < 500_000, path.name

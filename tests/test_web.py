@@ -103,13 +103,13 @@ def expected(image) -> np.ndarray:
 
 
 def test_sizes(built):
-    """What one visitor loads is below 25 MB, or 26 with WebGPU; each of the two networks has 3."""
+    """What one visitor loads is below 14 MB; each of the two networks has 3."""
     size = {path.relative_to(built).as_posix(): path.stat().st_size for path in built.rglob("*") if path.is_file()}
     runtimes = json.loads((built / "settings.json").read_text())["runtimes"]
     everything = sum(size.values())
     for runtime, other in (("wasm", "webgpu"), ("webgpu", "wasm")):
         loaded = everything - size[runtimes[other]["script"]] - size[runtimes[other]["binary"]]
-        assert loaded < {"wasm": 25e6, "webgpu": 26e6}[runtime], f"{runtime}: {loaded}"
+        assert loaded < 14e6, f"{runtime}: {loaded}"
     assert max(size["models/faithful.onnx"], size["models/sharp.onnx"]) < 3.3e6
 
 

@@ -5,6 +5,7 @@ ONNX Runtime from node_modules (npm ci), the networks exported from weights, and
 """
 
 import argparse
+import gzip
 import hashlib
 import json
 import shutil
@@ -43,10 +44,15 @@ def copy_files(out: Path) -> None:
     for path in [*pages, Path(widgets.__file__).with_name("before_after.js")]:
         shutil.copy(path, out / path.name)
     (out / "ort").mkdir(exist_ok=True)
-    for name in [name for names in RUNTIMES.values() for name in names]:
-        if not (RUNTIME / name).is_file():
-            raise ElsfaceError(f"{RUNTIME / name} is not there: run npm ci --prefix web first, or make web.")
-        shutil.copy(RUNTIME / name, out / "ort" / name)
+    for script, binary in RUNTIMES.values():
+        for name in (script, binary):
+            if not (RUNTIME / name).is_file():
+                raise ElsfaceError(f"{RUNTIME / name} is not there: run npm ci --prefix web first, or make web.")
+        shutil.copy(RUNTIME / script, out / "ort" / script)
+        # Packed here, since many a server does not: a quarter of the size. The name is none that a server knows, or it
+        # might have the browser unpack it before our script does.
+        content = gzip.compress((RUNTIME / binary).read_bytes(), mtime=0)
+        (out / "ort" / f"{binary}.packed").write_bytes(content)
 
 
 def make_example(model: ELSFace, out: Path) -> None:
@@ -64,7 +70,7 @@ def make_example(model: ELSFace, out: Path) -> None:
 def settings(networks: dict[str, ELSFace], out: Path) -> dict[str, object]:
     """What the scripts must know of the Python side, so that no number stands in two places."""
     runtimes = {
-        name: dict(script=f"ort/{script}", binary=f"ort/{binary}") for name, (script, binary) in RUNTIMES.items()
+        name: dict(script=f"ort/{script}", binary=f"ort/{binary}.packed") for name, (script, binary) in RUNTIMES.items()
     }
     loaded = [path for folder in ("models", "ort") for path in sorted((out / folder).iterdir())]
     return {

@@ -45,7 +45,7 @@ async function hasGraphicsCard() {
   return Boolean(adapter) && !adapter.info.isFallbackAdapter;
 }
 
-/** Files by name; their sizes are known beforehand, since a server may send them compressed. */
+/** Files by name, those called .packed unpacked; sizes are known beforehand, since a server may compress, too. */
 async function load(names, bytes, progress) {
   const total = names.reduce((sum, name) => sum + bytes[name], 0);
   let loaded = 0;
@@ -58,7 +58,9 @@ async function load(names, bytes, progress) {
         controller.enqueue(chunk);
       },
     });
-    return [name, await new Response(response.body.pipeThrough(counted)).arrayBuffer()];
+    let content = response.body.pipeThrough(counted);
+    if (name.endsWith('.packed')) content = content.pipeThrough(new DecompressionStream('gzip'));
+    return [name, await new Response(content).arrayBuffer()];
   };
   return Object.fromEntries(await Promise.all(names.map(get)));
 }

@@ -333,6 +333,7 @@ def move(page, box, control, sleeping: list) -> list[str]:
         "e => (e.closest('.widget-inline-hbox, [role=radiogroup]') ?? e).ariaLabel ?? "
         "e.closest('.widget-inline-hbox').innerText.split('\\n')[0]"
     )
+    name = name.split(",")[0]
     if control.evaluate("e => e.length === 1 || e.matches('[role=radio]:only-of-type')"):
         return [f"{name} (one choice)"]
     widget = box.element_handle()

@@ -135,7 +135,7 @@ def _attention_html(
         "itself": weights[y % window, x % window].item(),
     }
     where = f"row {row}, column {column}, {used.name}, {'mean of all heads' if head < 0 else f'head {head}'}"
-    lit, grid = _lit(tokens, light[0], light[1], row, column), (tuple(tokens.shape[-2:]), (row, column))
+    lit, grid = _lit(tokens, light[0], light[1], row, column), (tokens.shape[-2:], (row, column))
     highest, here = max(weights.max().item(), by_place.max().item()), (y % window, x % window)
     figures = [
         picture_html(

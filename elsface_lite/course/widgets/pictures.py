@@ -18,7 +18,7 @@ LOSSLESS = 128  # pixels: of a larger one a comparison keeps WebP's quality 90, 
 
 
 def picture_html(
-    image: Tensor, alt: str, caption: str, width: int = 256, grid: tuple[tuple[int, int], tuple[int, int]] | None = None
+    image: Tensor, alt: str, caption: str, width: int = 256, grid: tuple[Sequence[int], Sequence[int]] | None = None
 ) -> str:
     """A plain picture as an HTML figure: some 5 ms, where matplotlib takes 100.
 

@@ -162,7 +162,7 @@ def _html(
         _frame(shown, square, step, colour)
     seen = F.interpolate(within[None, None], lr.shape[-2:], mode="area")[0]
     row, column = (at // config.grid for at in place)
-    where, grid = f"row {row}, column {column}", (tuple(lr.shape[-2:]), (row, column))
+    where, grid = f"row {row}, column {column}", (lr.shape[-2:], (row, column))
     heat_alt = f"Heat map over the face: what the position at {where} sees, most of it in a square of "
     heat_alt += f"{values['effective']:g} LR pixels inside the receptive field of {values['theory']:g}"
     lr_alt = f"The LR face within the receptive field of the position at {where}; the rest is grey"
