@@ -107,7 +107,6 @@ from .network.transformer import weighted_values as weighted_values
 from .network.weights import load_pretrained as load_pretrained
 from .training.adversarial import AdversarialLoss as AdversarialLoss
 from .training.adversarial import Discriminator as Discriminator
-from .training.adversarial import haar_bands as haar_bands
 from .training.batches import Batches as Batches
 from .training.config import TrainConfig as TrainConfig
 from .training.losses import SharpLoss as SharpLoss

@@ -15,7 +15,8 @@ FILTERS = (  # (down, right, weight) of small filters over the drawn face: what 
     ((0, 0, -1),),
     ((0, 0, 1), (1, 1, -1)),
 )
-WEIGHTS = (0.85, 0.25, 0.6, 0.1, 1.0, 0.45)  # of the channels that these filters make
+STYLE = (0.85, 0.25, -0.6, 0.1, 1.3, 0.45)  # of the channels that these filters make: any numbers
+LARGEST = 1.5  # that a bar can show, to either side
 CELLS, LEVELS = 12, 4  # a feature map's positions along a side, and its shades
 
 
@@ -27,12 +28,12 @@ def draw() -> Drawing:
         "Above: the LR face passes four levels of two convolutions each, which halve its size from 32 to 16, 8 and 4, "
         "at 60 channels; one more convolution, then the 960 values are flattened and a linear layer writes 120 "
         "numbers, a style of 60 for each of two streams. Below: every feature channel of a stream is multiplied by "
-        "its number in the style, the same at all positions.",
+        "its number in the style, of either sign, the same at all positions.",
     )
     d.heading(16, 26, "a", "Latent style encoder: the whole face in one short vector per stream")
     pyramid(d)
     styles(d)
-    d.heading(16, 278, "b", "Modulation: one weight per stream and channel, the same for all positions")
+    d.heading(16, 278, "b", "Modulation: one number per stream and channel, the same for all positions")
     modulation(d)
     return d
 
@@ -85,35 +86,43 @@ def styles(d: Drawing) -> None:
 
 
 def modulation(d: Drawing) -> None:
-    """Feature maps, their weights, and the weighed maps."""
+    """Feature maps, their styles as bars from a zero in the middle, and the products."""
     side, top = 48, 296
-    for y, name in ((top + 29, "features of stream s"), (top + 83, "weights style[s]"), (top + 145, "modulated")):
+    for y, name in ((top + 29, "features of stream s"), (top + 83, "style[s]"), (top + 145, "modulated")):
         d.text(160, y, name, "end")
-    for channel, weight in enumerate(WEIGHTS):
-        x = 180 + 64 * channel + (30 if channel == len(WEIGHTS) - 1 else 0)
+    for channel, factor in enumerate(STYLE):
+        x = 180 + 64 * channel + (30 if channel == len(STYLE) - 1 else 0)
         middle = x + side / 2
         feature_map(d, Box(x, top, side, side), channel, 1)
         d.line((middle, top + side + 3), (middle, top + 69))
         d.add("rect", x=x, y=top + 72, width=side, height=14, fill="#FFFFFF", stroke=KINDS["style"][0])
-        d.add("rect", x=x, y=top + 72, width=side * weight, height=14, fill=KINDS["style"][0])
+        length = side / 2 * abs(factor) / LARGEST
+        left = middle if factor > 0 else middle - length
+        d.add("rect", x=left, y=top + 72, width=length, height=14, fill=product_colour(factor))
+        d.line((middle, top + 70), (middle, top + 88))
         d.arrow((middle, top + 89), (middle, top + 112))
-        feature_map(d, Box(x, top + 116, side, side), channel, weight)
+        feature_map(d, Box(x, top + 116, side, side), channel, factor)
     for y in (top + 28, top + 82, top + 144):
         d.text(501, y, "…")
-    d.math(600, top + 74, "*y*[*s*, *c*, *h*, *w*]", "start", 14)
-    d.math(612, top + 96, "= *style*[*s*, *c*] · *x*[*s*, *c*, *h*, *w*]", "start", 14)
+    d.math(600, top + 74, "*y*[*s*, *c*, *i*, *j*]", "start", 14)
+    d.math(612, top + 96, "= *style*[*s*, *c*] · *x*[*s*, *c*, *i*, *j*]", "start", 14)
 
 
-def feature_map(d: Drawing, frame: Box, channel: int, strength: float) -> None:
-    """One channel of features, made up: the drawn face through a filter, weighed by `strength`."""
-    colour, inside = KINDS["conv"][0], range(CELLS)
+def product_colour(factor: float) -> str:
+    """Of a style, and of the features that it multiplies: another one below zero."""
+    return KINDS["style"][0] if factor > 0 else KINDS["detail"][0]
+
+
+def feature_map(d: Drawing, frame: Box, channel: int, factor: float) -> None:
+    """One channel of features, made up: the drawn face through a filter, times `factor`."""
+    colour, inside = KINDS["conv" if factor > 0 else "detail"][0], range(CELLS)
     values = filtered_face(FILTERS[channel])
     d.add("rect", x=frame.x, y=frame.y, width=frame.w, height=frame.h, fill="#FFFFFF", stroke=colour)
     place = f"translate({number(frame.x)} {number(frame.y)}) scale({frame.w / CELLS:.3f})"
     for level in range(1, LEVELS + 1):
         cells = [(i, j) for i in inside for j in inside if round(LEVELS * values[i][j]) == level]
         path = "".join(f"M{j} {i}h1v1h-1z" for i, j in cells)
-        d.add("path", d=path, transform=place, fill=colour, fill_opacity=f"{strength * level / LEVELS:.2f}")
+        d.add("path", d=path, transform=place, fill=colour, fill_opacity=f"{min(1, abs(factor) * level / LEVELS):.2f}")
 
 
 def filtered_face(taps: Sequence[tuple[int, int, float]]) -> list[list[float]]:

@@ -19,7 +19,7 @@ BUILT = {
     "05": {"training.losses"},
     "06": {"network.elsface", "training.schedule", "training.average"},
     "07": {"metrics.image", "metrics.sets"},
-    "09": {"training.adversarial"},
+    "09": {"course.wavelet", "training.adversarial"},
     "10": {"data.blind"},
 }
 # Of these files a chapter shows only what carries its story, and says that the rest is imported finished.

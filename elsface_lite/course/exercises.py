@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from ..inference.box import Box
 from .checks import CHECKS
-from .checks.compare import unanswered
+from .checks.compare import several, unanswered
 from .record import keep, recall
 
 Check = Callable[..., bool | None]
@@ -102,7 +102,7 @@ def _copy(value: Any) -> Any:
 def _as(kind: torch.dtype | Callable[[Any], Any], result: Any) -> Any:
     if not isinstance(kind, torch.dtype):
         return kind(result)
-    if isinstance(result, tuple):
+    if several(result):
         return tuple(_as(kind, part) for part in result)
     return torch.as_tensor(result, dtype=kind)
 

@@ -29,9 +29,9 @@ def mirror(image: Tensor) -> Tensor:
 
 
 def power_spectrum(image: Tensor) -> Tensor:
-    """Power by frequency, of the image less its mean under a Hann window, which hides the jump from edge to edge.
+    """Power by frequency, of the image less its mean under Hann's taper, which hides the jump from edge to edge.
 
-    The window's mean square is 1 and the transform keeps energy (Parseval): white noise of variance v has power v
+    The taper's mean square is 1 and the transform keeps energy (Parseval): white noise of variance v has power v
     at every frequency.
 
     Args:
@@ -41,10 +41,10 @@ def power_spectrum(image: Tensor) -> Tensor:
         (b, h, w), the mean over channels; frequency zero in the top left corner.
     """
     height, width = image.shape[-2:]
-    window = torch.hann_window(height)[:, None] * torch.hann_window(width)
-    window = (window / window.square().mean().sqrt()).to(image)
+    taper = torch.hann_window(height)[:, None] * torch.hann_window(width)
+    taper = (taper / taper.square().mean().sqrt()).to(image)
     centred = image - image.mean(dim=(-2, -1), keepdim=True)
-    return torch.fft.fft2(window * centred, norm="ortho").abs().square().mean(dim=1)
+    return torch.fft.fft2(taper * centred, norm="ortho").abs().square().mean(dim=1)
 
 
 def spectrum(image: Tensor) -> Tensor:

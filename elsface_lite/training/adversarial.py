@@ -1,4 +1,4 @@
-"""A loss that learns what real detail looks like: a discriminator of the high bands (chapter 09)."""
+"""A loss that learns what real detail looks like: a discriminator (chapter 09)."""
 
 from typing import Any
 
@@ -8,59 +8,37 @@ from torch import Tensor, nn
 
 from ..network.blocks import conv
 
-DETAIL = 10.0  # brings the high bands of a face, whose standard deviation is 0.05, to the range of the low one
-
-
-def haar_bands(image: Tensor) -> tuple[Tensor, Tensor]:
-    """The Haar wavelet of an image: what 2x2 pixels have in common, and how they differ.
-
-    Args:
-        image: (b, 3, 2h, 2w).
-
-    Returns:
-        The low band, (b, 3, h, w), and three high ones, (b, 9, h, w): along x, along y and crosswise. Together their
-        values have the squares that the pixels have.
-    """
-    blocks = [[[1, 1], [1, 1]], [[1, -1], [1, -1]], [[1, 1], [-1, -1]], [[1, -1], [-1, 1]]]
-    kernels = torch.einsum("kij,cd->kcdij", image.new_tensor(blocks) / 2, torch.eye(3).to(image))
-    low, *high = F.conv2d(image, kernels.flatten(0, 1), stride=2).split(3, 1)
-    return low, torch.cat(high, 1)
-
 
 class Discriminator(nn.Module):
-    """Judges whether fine detail is real, patch by patch.
+    """Judges whether a picture could be one, patch by patch: each judgement sees 110x110 pixels.
 
     Args:
-        width: channels of the first layer; the next have twice and four times as many.
+        width: channels of the second layer; the first has half, the next have twice and four times as many.
 
-    Shape: detail (b, 9, h, w) and the coarse picture that it belongs to (b, 3, h, w) -> (b, 1, h / 8, w / 8), higher
-        for what looks real.
+    Shape: (b, 3, h, w) in [0, 1] -> (b, 1, h / 16, w / 16), higher for what looks real.
     """
 
     def __init__(self, width: int = 32) -> None:
         super().__init__()
         layers: list[nn.Module] = []
-        for inputs, outputs in ((12, width), (width, 2 * width), (2 * width, 4 * width)):
+        for inputs, outputs in ((3, width // 2), (width // 2, width), (width, 2 * width), (2 * width, 4 * width)):
             layers += [conv(inputs, outputs), nn.LeakyReLU(0.2), nn.AvgPool2d(2)]
         self.layers = nn.Sequential(*layers, conv(4 * width, 4 * width), nn.LeakyReLU(0.2), conv(4 * width, 1))
         for layer in self.layers:
             if isinstance(layer, nn.Conv2d):  # PyTorch's own start lets a signal fade from layer to layer
                 nn.init.kaiming_normal_(layer.weight, 0.2)
 
-    def forward(self, detail: Tensor, coarse: Tensor) -> Tensor:
-        return self.layers(torch.cat([detail, coarse], 1))
+    def forward(self, image: Tensor) -> Tensor:
+        return self.layers(4 * image - 2)  # to about the range that its layers were made for
 
 
 class AdversarialLoss(nn.Module):
-    """How much less real the detail of SR looks than that of HR, to a discriminator that is trained along.
-
-    It sees the three high Haar bands of a picture, and beside them the low band of HR: it judges whether this detail
-    may belong to this face, and has nothing to say about the face itself. A quarter of the pixels makes it cheap.
+    """How much less real SR looks than HR, to a discriminator that is trained along.
 
     Relativistic, and held back by the gradients at real and at restored faces (R3GAN; Huang et al., NeurIPS 2024).
 
     Args:
-        discriminator: (detail, coarse) -> any number of judgements.
+        discriminator: image -> any number of judgements.
         learning_rate: of its Adam, with beta1 = 0.
         penalty: gamma, the weight of the squared gradients.
         penalty_every: in steps; they are weighted so many times as much.
@@ -73,7 +51,7 @@ class AdversarialLoss(nn.Module):
         self,
         discriminator: nn.Module | None = None,
         learning_rate: float = 2e-4,
-        penalty: float = 0.2,
+        penalty: float = 0.01,
         penalty_every: int = 8,
         precision: torch.dtype = torch.float32,
     ) -> None:
@@ -84,12 +62,12 @@ class AdversarialLoss(nn.Module):
 
     def forward(self, sr: Tensor, hr: Tensor) -> Tensor:
         """What the network minimises."""
-        return F.softplus(self.judge(hr, hr) - self.judge(sr, hr)).mean()
+        return F.softplus(self.judge(hr) - self.judge(sr)).mean()
 
-    def judge(self, image: Tensor, hr: Tensor) -> Tensor:
-        """What the discriminator says of the detail of an image, SR or HR, on the coarse picture of HR."""
+    def judge(self, image: Tensor) -> Tensor:
+        """What the discriminator says of images, SR or HR."""
         with torch.autocast(image.device.type, self.precision, enabled=self.precision != torch.float32):
-            return self.discriminator(DETAIL * haar_bands(image)[1], haar_bands(hr)[0]).float()
+            return self.discriminator(image).float()
 
     def update(self, sr: Tensor, hr: Tensor) -> Tensor:
         """One step of the discriminator.
@@ -102,7 +80,7 @@ class AdversarialLoss(nn.Module):
         """
         images = [image.detach().requires_grad_(self.step % self.penalty_every == 0) for image in (sr, hr)]
         self.discriminator.requires_grad_(True)
-        judgements = [self.judge(image, hr) for image in images]
+        judgements = [self.judge(image) for image in images]
         loss = F.softplus(judgements[0] - judgements[1]).mean()
         self.optimizer.zero_grad()
         (loss + self.penalty_every * self.penalty / 2 * squared_gradients(judgements, images)).backward()

@@ -29,12 +29,13 @@ NOTEBOOKS = sorted((ROOT / "notebooks").glob("[0-9][0-9]_*.ipynb"))
 EXPLORERS = {name for name in widgets.__all__ if inspect.signature(getattr(widgets, name)).return_annotation is VBox}
 CALLS = re.compile(rf"\b({'|'.join(EXPLORERS)})\(")
 CONTROLS = ".noUi-handle, select, input, textarea, button:not(.widget-upload)"
+PICKED = "[data-grid], [role=radio][aria-checked=true]"  # places and choices in a picture
 # What a page is asked for again and again.
 HELPERS = """
 // What the pictures of a widget show, their captions included; and the pictures alone.
-window.shown = box => [...box.querySelectorAll('.widget-html-content')].filter(e => e.querySelector('img'))
+window.shown = box => [...box.querySelectorAll('.live-picture')].filter(e => e.querySelector('img'))
     .map(e => e.innerHTML).join();
-window.drawn = box => [...box.querySelectorAll('.widget-html-content img')].map(e => e.src).join();
+window.drawn = box => [...box.querySelectorAll('.live-picture img')].map(e => e.src).join();
 
 const paint = new OffscreenCanvas(1, 1).getContext('2d', {willReadFrequently: true});
 const brightness = () => {
@@ -186,7 +187,7 @@ WRONG = {
     "09": [
         'check("expected_loss", lambda answer, faces, chances, power: (answer - faces).abs().mean())',
         'check("haar_bands", lambda image: (image, image))',
-        'check("AdversarialLoss.forward", lambda loss, sr, hr: loss.judge(sr, hr).mean())',
+        'check("AdversarialLoss.forward", lambda loss, sr, hr: loss.judge(sr).mean())',
         'check("squared_gradients", lambda judgements, images: 0.0)',
         'check("09.1", 1)',
         'check("09.2", lambda low, high: low)',
@@ -301,6 +302,7 @@ def keys(control) -> tuple[list[str], list[str]]:
         if (e.matches('select'))
             return there_and_back(['Space', 'ArrowDown', 'Enter'], ['Space', 'ArrowUp', 'Enter'],
                                   e.selectedIndex === e.length - 1);
+        if (e.matches('[data-grid], [role=radio]')) return [['ArrowRight'], ['ArrowLeft']];
         return [['Space'], ['Space']];
     }""")
 
@@ -327,8 +329,11 @@ def move(page, box, control, sleeping: list) -> list[str]:
     Returns:
         The names of all that were moved, in brackets what is special about one.
     """
-    name = control.evaluate("e => e.closest('.widget-inline-hbox').innerText.split('\\n')[0]")
-    if control.evaluate("e => e.length === 1"):
+    name = control.evaluate(
+        "e => (e.closest('.widget-inline-hbox, [role=radiogroup]') ?? e).ariaLabel ?? "
+        "e.closest('.widget-inline-hbox').innerText.split('\\n')[0]"
+    )
+    if control.evaluate("e => e.length === 1 || e.matches('[role=radio]:only-of-type')"):
         return [f"{name} (one choice)"]
     widget = box.element_handle()
     text, images = widget.evaluate("e => [shown(e), drawn(e)]")
@@ -366,7 +371,7 @@ def test_every_widget_answers_the_keyboard(chapter, tmp_path, record_property):
     """Each control is moved and moved back: its picture changes, and becomes what it was."""
     number, page, _ = chapter
     cells, names = page.evaluate(SOURCES), []
-    boxes = page.locator(".jp-OutputArea-output:has(.widget-html-content img)")
+    boxes = page.locator(".jp-OutputArea-output:has(.live-picture img)")
     for box in boxes.all():
         box.scroll_into_view_if_needed()
         at = box.evaluate("e => [...document.querySelectorAll('.jp-Notebook .jp-Cell')].indexOf(e.closest('.jp-Cell'))")
@@ -374,6 +379,7 @@ def test_every_widget_answers_the_keyboard(chapter, tmp_path, record_property):
         names.append(CALLS.findall("\n".join(cells[: at + 1]))[-1])
         # The handle on a picture has a test of its own (test_widget_sharpness.py).
         controls = [control for control in box.locator(CONTROLS).all() if control.evaluate(LABELLED)]
+        controls += box.locator(PICKED).all()
         sleeping = [control for control in controls if asleep(control)]
         awake = [control for control in controls if control not in sleeping]
         moved = [name for control in awake for name in move(page, box, control, sleeping)]

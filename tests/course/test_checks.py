@@ -171,6 +171,13 @@ def recursive_forward(self, x):
     return steps.pop()
 
 
+def passes(stream, x, times, first=0, last=0):
+    begin = x
+    for _ in range(times):
+        x = stream.body(x) + first * begin + last * x
+    return x
+
+
 class OneLine(nn.Module):
     def __init__(self, channels, kernel_size=3):
         super().__init__()
@@ -278,6 +285,11 @@ def ones_for_ever(encoder):
     return encoder
 
 
+def ones_without_layers(encoder):
+    encoder.forward = lambda lr: torch.ones(len(lr), encoder.streams, 12)
+    return encoder
+
+
 @torch.no_grad()
 def without_encoder(prepare, styles, always=False, inside=True):
     streams, channels = styles.shape
@@ -360,7 +372,7 @@ RIGHT = {
     "00.3": [consistent, consistent_in_float32, lambda sr, lr: consistent(sr, lr).numpy()],
     "downscale": [downscale, numpy_downscale],
     "center_crop": [center_crop, in_place_crop, lambda image, size: center_crop(image, size).numpy()],
-    "radial_profile": [radial_profile, loop_profile, spoiling_profile],
+    "radial_profile": [radial_profile, loop_profile, spoiling_profile, lambda x: list(radial_profile(x))],
     "01.1": [0.0625, 1 / 16, np.float32(0.0625), torch.tensor(0.0625)],
     "01.2": [
         lambda near, far, c: high_pass(near, c) + low_pass(far, c),
@@ -396,6 +408,8 @@ WRONG = {
         (lambda a, b: -10 * (a - b).square().mean().log(), "base 10"),
         (lambda a, b: -20 * (a - b).square().mean().log10(), "Twenty times"),
         (lambda a, b: -10 * (a - b).square().sum().log10(), "mean"),
+        (lambda a, b: 10 * (255**2 / (a - b).square().mean()).log10(), "not 255"),
+        (lambda a, b: -10 * (a - b).mean().square().log10(), "squared the mean"),
         (lambda a, b: -10 * (a - b).square().mean(0).log10(), "the shape should be ()"),
         (lambda a, b: print(end=""), "forget to `return`"),
         (lambda a, b: math.inf, "infinite"),
@@ -539,6 +553,7 @@ WRONG = {
         (frozen, "every layer"),
         (zeroed, "have changed"),
         (ones_for_ever, "can it ever learn"),
+        (ones_without_layers, "can any layer learn"),
         (lambda encoder: print(end=""), "return"),
     ],
     "02.3": [
@@ -567,11 +582,18 @@ WRONG = {
         (lambda self, x: self.body(x), "one pass"),
         (lambda self, x: self.recursions * self.body(x), "same input"),
         (lambda self, x: x + recursive_forward(self, x), "at the end"),
+        (lambda self, x: x + self.recursions * self.body(x), "and is added"),
+        (lambda self, x: passes(self, x, self.recursions + 1), "too many"),
+        (lambda self, x: passes(self, x, self.recursions - 1), "too few|For a"),
+        (lambda self, x: passes(self, x, self.recursions, first=1), "after every pass"),
+        (lambda self, x: passes(self, x, self.recursions, last=1), "what each pass gives"),
         (lambda self, x: recursive_forward(self, x).detach(), "gradient"),
         (lambda self, x: [self.body(x)][1:].clear(), "return"),
     ],
     "side": [
         (lambda b, k, r: r * (1 + b * (k - 1)), "one side"),
+        (lambda b, k, r: 1 + r * (1 + b * (k - 1)), "half on the right"),
+        (lambda b, k, r: 1 + r * (2 + 4 * b), "kernel 3"),
         (lambda b, k, r: r * (2 + 2 * b * (k - 1)), "itself is missing"),
         (lambda b, k, r: 1 + r * (2 + b * (k - 1)), "two convolutions"),
         (lambda b, k, r: 1 + r * 2 * b * (k - 1), "3x3"),

@@ -5,6 +5,7 @@ import math
 import pytest
 import torch
 import torch.nn.functional as F
+from clicks import click
 
 from elsface_lite.course.frequency import (
     band_energy,
@@ -40,16 +41,16 @@ def wave(frequency: float, height: int = 64, width: int = 64, across: bool = Tru
 @pytest.mark.parametrize("size", [(32, 32), (31, 48), (1, 7), (2, 2)])
 def test_parseval(size):
     image = noise(2, 3, *size)
-    window = torch.hann_window(size[0])[:, None] * torch.hann_window(size[1])
-    window = window / window.square().mean().sqrt()
-    seen = window * (image - image.mean(dim=(-2, -1), keepdim=True))
+    taper = torch.hann_window(size[0])[:, None] * torch.hann_window(size[1])
+    taper = taper / taper.square().mean().sqrt()
+    seen = taper * (image - image.mean(dim=(-2, -1), keepdim=True))
     torch.testing.assert_close(power_spectrum(image).sum((-2, -1)), seen.square().sum((-2, -1)).mean(1))
 
 
 def test_white_noise_has_its_variance_at_every_frequency():
     _, power = radial_profile(3 * noise(1, 200, 64, 64))
     assert power.shape == (1, 32)
-    # The mean that is taken away is missing in the lowest rings, into which the window smears it.
+    # The mean that is taken away is missing in the lowest rings, into which the taper smears it.
     assert power[:, 2:].sub(9).abs().max() < 0.5
 
 
@@ -72,7 +73,7 @@ def test_the_axis_of_a_profile_ends_at_nyquist():
         assert power.isfinite().all()
 
 
-def test_the_window_takes_the_cross_of_the_edges_away():
+def test_the_taper_takes_the_cross_of_the_edges_away():
     ramp = torch.linspace(0, 1, 64).expand(1, 3, 64, 64)  # smooth inside, a jump where right meets left
     raw = torch.fft.fft2(ramp - ramp.mean(), norm="ortho").abs().square().mean(1)
     assert raw[0, 0, 20] > 1e-3
@@ -160,6 +161,8 @@ def test_the_explorer_follows_its_slider(face):
     assert picture.value != before
     assert "0.300 cycles per pixel" in picture.value and f"low-pass, {expected:.1f} dB" in picture.value
     assert picture.value.count("<img alt=") == 4
+    click(picture, row=64, column=80)  # 16 of 128 places from the middle
+    assert slider.value == 16 / 128
 
 
 def test_frequencies_that_cannot_be_are_refused():

@@ -9,6 +9,7 @@ import matplotlib as mpl
 import numpy as np
 import pytest
 import torch
+from clicks import click
 from PIL import Image
 
 from elsface_lite.course.frequency import band_psnr
@@ -73,9 +74,20 @@ def test_both_maps_have_one_scale_and_a_ring_around_the_token_that_asks(model, f
         assert (corners.abs().amax(-1) < 0.01).nonzero().tolist() == [[3, 2]]
 
 
+def test_a_token_and_a_face_are_clicked(model, faces):
+    panel = attention_explorer(model, faces)
+    assert 'data-grid="32 32" data-at="12 12"' in panel.picture.value
+    click(panel.picture, row=3, column=30)
+    assert 'data-at="3 30"' in panel.picture.value and "row 3, column 30" in panel.picture.value
+    click(panel.children[0], pick=1)
+    assert panel.controls["face"].value == "other"
+    assert 'data-pick="1" aria-checked="true"' in panel.children[0].value
+    assert 'data-pick="0" aria-checked="false"' in panel.children[0].value
+
+
 def test_a_menu_of_one_layer_is_not_shown(faces):
     one, many = (attention_explorer(small(rstb_recursions=n, depth=2 if n > 1 else 1), faces) for n in (1, 2))
-    assert one.controls["layer"] not in one.children[0].children and many.controls["layer"] in many.children[0].children
+    assert one.controls["layer"] not in one.children[1].children and many.controls["layer"] in many.children[1].children
 
 
 def test_the_blocks_of_a_silent_stream_say_why_they_do_nothing(model, faces):
@@ -151,7 +163,7 @@ def test_every_control_of_the_hfebs_changes_the_picture(model, faces, control, v
     before = panel.picture.value
     panel.controls[control].value = value
     assert panel.picture.value != before
-    assert panel.picture.value.count("<img alt=") == 4
+    assert panel.picture.value.count("<img alt=") == 5
 
 
 def test_all_on_is_the_network_and_a_block_that_is_off_is_left_out(model, faces):

@@ -1,4 +1,4 @@
-"""The widget of chapter 10, driven from code: photographs, faces, strength, split and uploads."""
+"""The widget of chapter 10, driven from code: photographs, faces, strength and uploads."""
 
 import re
 import time
@@ -8,12 +8,13 @@ from io import BytesIO
 import pytest
 import torch
 import torch.nn.functional as F
+from clicks import click
 from PIL import Image
 from torch import Tensor
 
 from elsface_lite import ELSFace, ELSFaceConfig, ElsfaceError, downscale, find_faces, quantize, restore, upscale
 from elsface_lite.course.widgets import photo_restorer
-from elsface_lite.course.widgets.photo import LARGEST
+from elsface_lite.course.widgets.photo import LARGEST, SHOWN
 from elsface_lite.data.sources import portraits
 from elsface_lite.inference.faces import cut_around
 
@@ -53,11 +54,11 @@ def upload(panel, name: str, content: bytes) -> None:
 
 def test_every_control_changes_the_picture(panel) -> None:
     states = [panel.picture.value]
-    for control, value in (("split", 0.2), ("strength", 0.5), ("photograph", "two"), ("face", 1)):
+    for control, value in (("strength", 0.5), ("photograph", "two"), ("face", 1)):
         panel.controls[control].value = value
         states.append(panel.picture.value)
-    assert len(set(states)) == 5
-    assert all(state.count("<img alt=") == 2 for state in states)
+    assert len(set(states)) == 4
+    assert all(state.count("<img alt=") == 3 for state in states)
     assert all(len(alt) > 20 for alt in re.findall(r'alt="([^"]*)"', states[-1]))
 
 
@@ -88,14 +89,25 @@ def sides(panel) -> list[tuple[int, int]]:
     return found
 
 
-def test_split_and_strength_compute_nothing_and_are_quick(panel, model: ELSFace, monkeypatch) -> None:
+def test_the_strength_computes_nothing_and_is_quick(panel, model: ELSFace, monkeypatch) -> None:
     monkeypatch.setattr(model, "forward", None)
-    start = time.perf_counter()
+    start = time.process_time()
     for value in (0.1, 0.3, 0.7, 1.0):
-        panel.controls["split"].value = value
         panel.controls["strength"].value = value / 2
-    # A generous multiple of the 10 ms that one takes on a quiet machine.
-    assert (time.perf_counter() - start) / 8 < 0.15
+    # A generous multiple of the 30 ms that one takes on a quiet machine.
+    assert (time.process_time() - start) / 4 < 0.3
+
+
+def test_a_face_is_clicked_where_it_is(panel, photo: Tensor) -> None:
+    """Its place in the picture is that of its square, in the pixels that the browser shows."""
+    panel.controls["photograph"].value = "two"
+    image = torch.cat([photo, F.pad(photo.flip(2), (24, 0))], 2)
+    for index, box in enumerate(find_faces(image)):
+        click(panel.picture, pick=index)
+        assert panel.controls["face"].value == index
+        place = re.search(rf'data-pick="{index}" aria-checked="true".*?left:(\d+)px;top:(\d+)px', panel.picture.value)
+        expected = [SHOWN / image.shape[-1] * (at - box.side / 2) for at in (box.x, box.y)]
+        assert [int(at) for at in place.groups()] == pytest.approx(expected, abs=1)
 
 
 @pytest.mark.slow

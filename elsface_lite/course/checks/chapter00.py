@@ -32,6 +32,10 @@ def check_psnr(answer: Any) -> str:
             -20 * _mse(a, b).log10()
         ),
         "That is 10 log10 of the root: the MSE itself goes into the logarithm.": lambda a, b: -5 * _mse(a, b).log10(),
+        "Values are from 0 to 1 here: the largest is 1, not 255.": lambda a, b: -10 * (_mse(a, b) / 255**2).log10(),
+        "You squared the mean of the differences: take the mean of their squares.": lambda a, b: (
+            -10 * (a - b).mean().square().log10()
+        ),
         "You summed the squares: take their mean.": lambda a, b: -10 * (a - b).square().sum().log10(),
         "You took the mean absolute error: square first.": lambda a, b: -10 * (a - b).abs().mean().log10(),
         "That is the MSE; now its logarithm.": _mse,
@@ -116,7 +120,7 @@ def check_consistent(answer: Any) -> str:
             return f"The picture should be {tuple(sr.shape)}; yours is {tuple(got.shape)}."
         off, detour = _matrix() @ got @ _matrix().T - lr, got - sr - _kept(got - sr)
         if off.abs().max() > 0.05 * LEVEL:
-            return f"Its LR face is still {255 * off.abs().max():.2g} of 255 away from lr (a random one)."
+            return f"Its LR face is still {255 * off.abs().max():.3g} of 255 away from lr (a random one)."
         if detour.abs().max() > 0.05 * LEVEL:
             return "The LR face is right, but there is a nearer picture: the lost part of sr should stay."
     return ""

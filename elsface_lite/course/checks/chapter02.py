@@ -29,13 +29,13 @@ def check_modulate(answer: Any) -> str:
         "With `residual` you add the style to the features: 1 + w is still a factor.": lambda x, w, r: (
             x + w[..., None, None] if r else modulate(x, w)
         ),
-        "You add the styles: they are weights to multiply by.": lambda x, w, _: x + w[..., None, None],
-        "With `residual` you add 1 to the result: add it to the weight.": lambda x, w, r: modulate(x, w) + int(r),
+        "You add the styles: they are numbers to multiply by.": lambda x, w, _: x + w[..., None, None],
+        "With `residual` you add 1 to the result: add it to the style.": lambda x, w, r: modulate(x, w) + int(r),
         "A style is squeezed by a sigmoid: any number is allowed.": lambda x, w, r: modulate(x, w.sigmoid(), r),
-        "The styles meet the wrong axis of the features: a weight belongs to a channel, not a row.": lambda x, w, r: (
+        "The styles meet the wrong axis of the features: a style belongs to a channel, not a row.": lambda x, w, r: (
             at_each("b s 1 c 1", x, 1 + w if r else w)
         ),
-        "The styles meet the wrong axis of the features: a weight belongs to a channel, not a column.": (
+        "The styles meet the wrong axis of the features: a style belongs to a channel, not a column.": (
             lambda x, w, r: at_each("b s 1 1 c", x, 1 + w if r else w)
         ),
     }
@@ -98,6 +98,8 @@ def check_start_at_one(answer: Any) -> str:
     styles = fresh(faces)
     if not torch.allclose(styles, torch.ones_like(styles), atol=1e-6):
         return f"Styles lie between {styles.min():.4f} and {styles.max():.4f}, not at 1."
+    if not styles.requires_grad:
+        return "No gradient comes from these styles: can any layer learn?"
     if any(not torch.equal(weight, before[name]) for name, weight in fresh.body.named_parameters()):
         return "The convolutions have changed: is the linear layer not enough?"
     if not _descend(fresh, faces).get("to_styles.weight"):
@@ -143,10 +145,10 @@ def check_without_encoder(answer: Any) -> str:
         if not torch.allclose(smaller(lr), wanted, atol=1e-4):
             inside = zip(smaller.head[1:].parameters(), stage.head[1:].parameters(), strict=True)
             if blocks and all(torch.equal(mine, before) for mine, before in inside):
-                return "The residual blocks are as before: they get w x now and have to add w f(x)."
+                return "The residual blocks are as before: they get w x now and have to add w times what they added."
             swapped = modulate(features, styles.expand(2, -1, -1), mode != "residual")
             mixed = torch.allclose(smaller(lr), swapped, atol=1e-4)
-            hint = " The weight is w for `scale` and 1 + w for `residual`." if mixed else ""
+            hint = " The factor is w for `scale` and 1 + w for `residual`." if mixed else ""
             return f"It fails with {blocks} blocks in the head, grid {grid}, style {mode!r}.{hint}"
     return ""
 

@@ -93,10 +93,10 @@ def check_stream_forward(answer: Any) -> str:
         torch.manual_seed(seed)
         cases.append((CNNStream(channels, blocks, kernel, recursions), _features(channels, 8, 9 + seed, seed)))
 
-    def passes(stream: Any, x: Tensor, more: int = 0, every: bool = False) -> Tensor:
-        first = x
+    def passes(stream: Any, x: Tensor, more: int = 0, first: float = 0, last: float = 0) -> Tensor:
+        begin = x
         for _ in range(stream.recursions + more):
-            x = stream.body(x) + (first if every else 0)
+            x = stream.body(x) + first * begin + last * x
         return x
 
     mistakes = {
@@ -104,13 +104,19 @@ def check_stream_forward(answer: Any) -> str:
         "This is one pass too many.": lambda stream, x: passes(stream, x, 1),
         "This is one pass too few.": lambda stream, x: passes(stream, x, -1),
         "You add the first input after every pass: the stream itself has no such shortcut.": lambda stream, x: passes(
-            stream, x, every=True
+            stream, x, first=1
+        ),
+        "You add its input to what each pass gives: the stream itself has no such shortcut.": lambda stream, x: passes(
+            stream, x, last=1
         ),
         "You add the input at the end: the stream itself has no such shortcut.": lambda stream, x: (
             x + passes(stream, x)
         ),
         "You add up the outputs of passes over the same input: each pass goes over the last one's output.": (
             lambda stream, x: stream.recursions * stream.body(x)
+        ),
+        "Each pass goes over the first input, and is added: it should go over the last one's output.": (
+            lambda stream, x: x + stream.recursions * stream.body(x)
         ),
     }
     return compare(answer, CNNStream.forward, cases, mistakes, tolerance=1e-5, gradient=True)
@@ -133,6 +139,10 @@ def check_side(answer: Any) -> str:
         "It counts once; each pass has one 3x3 convolution.": lambda b, k, r: 3 + r * 2 * b * (k - 1),
         "A kernel adds k - 1 positions to the side, not k.": lambda b, k, r: 1 + r * (3 + 2 * b * k),
         "Reaches add up from pass to pass; the position itself does not.": lambda b, k, r: r * side(b, k, 1),
+        "A kernel adds k - 1 positions to the side, half of them on the left and half on the right.": lambda b, k, r: (
+            1 + r * (1 + b * (k - 1))
+        ),
+        "You take kernel 3 for the blocks whatever is asked for.": lambda b, k, r: side(b, 3, r),
         "The recursions are ignored.": lambda b, k, r: side(b, k, 1),
         "You multiply: a second convolution sees as far again from each position, and that adds up.": lambda b, k, r: (
             float(3**r * k ** (2 * b * r))
@@ -143,7 +153,7 @@ def check_side(answer: Any) -> str:
 
 def check_corner(answer: Any) -> str:
     if answer != int(answer):
-        return "Recursions come in whole numbers."
+        return "Passes come in whole numbers."
     reach, fewer = ((side(2, 5, int(answer) - less) - 1) // 2 for less in (0, 1))
     if reach < 63:
         return f"With {answer} it sees {reach} positions to each side, and the other corner is 63 away."

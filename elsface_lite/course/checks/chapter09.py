@@ -8,7 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ...training.adversarial import AdversarialLoss, Discriminator, haar_bands, squared_gradients
+from ...training.adversarial import AdversarialLoss, Discriminator, squared_gradients
+from ..wavelet import haar_bands
 from .compare import FORGOTTEN, Checks, Function, compare
 
 
@@ -105,7 +106,7 @@ def _gradient(answer: Function, reference: Function, cases: list[tuple[Any, ...]
 
 
 def _judges() -> list[tuple[AdversarialLoss, Tensor, Tensor]]:
-    """Losses with discriminators of their own, and SR and HR that differ in their coarse parts as well."""
+    """Losses with discriminators of their own, and SR and HR."""
     cases = []
     for seed, (n, height, width) in enumerate([(2, 32, 16), (3, 16, 16)]):
         torch.manual_seed(seed)
@@ -116,40 +117,30 @@ def _judges() -> list[tuple[AdversarialLoss, Tensor, Tensor]]:
 
 
 def check_adversarial_loss(answer: Any) -> str:
-    def real(loss: AdversarialLoss, hr: Tensor) -> Tensor:
-        return loss.judge(hr, hr)
-
     mistakes: dict[str, Function] = {
         "That is what the discriminator minimises: the network wants SR to look more real than HR.": lambda m, s, h: (
-            F.softplus(m.judge(s, h) - real(m, h)).mean()
+            F.softplus(m.judge(s) - m.judge(h)).mean()
         ),
-        "SR is judged alone: relativistic means, compared with HR.": lambda m, s, h: F.softplus(-m.judge(s, h)).mean(),
-        "The detail of SR belongs beside the coarse picture of HR: `judge(sr, hr)`.": lambda m, s, h: F.softplus(
-            real(m, h) - m.judge(s, s)
-        ).mean(),
+        "SR is judged alone: relativistic means, compared with HR.": lambda m, s, h: F.softplus(-m.judge(s)).mean(),
         "Each judgement is compared, then comes the mean: you compare the means.": lambda m, s, h: F.softplus(
-            real(m, h).mean() - m.judge(s, h).mean()
+            m.judge(h).mean() - m.judge(s).mean()
         ),
         "SR is compared with the mean of all judgements of HR: compare place by place.": lambda m, s, h: F.softplus(
-            real(m, h).mean() - m.judge(s, h)
+            m.judge(h).mean() - m.judge(s)
         ).mean(),
         "A sum over all judgements: one number, their mean, is asked for.": lambda m, s, h: F.softplus(
-            real(m, h) - m.judge(s, h)
+            m.judge(h) - m.judge(s)
         ).sum(),
-        "The mean over the judgements is missing.": lambda m, s, h: F.softplus(real(m, h) - m.judge(s, h)),
-        "The softplus is missing: a plain difference has no end.": lambda m, s, h: (real(m, h) - m.judge(s, h)).mean(),
-        "That is a ReLU: softplus is smooth, log(1 + exp(x)).": lambda m, s, h: F.relu(
-            real(m, h) - m.judge(s, h)
-        ).mean(),
+        "The mean over the judgements is missing.": lambda m, s, h: F.softplus(m.judge(h) - m.judge(s)),
+        "The softplus is missing: a plain difference has no end.": lambda m, s, h: (m.judge(h) - m.judge(s)).mean(),
+        "That is a ReLU: softplus is smooth, log(1 + exp(x)).": lambda m, s, h: F.relu(m.judge(h) - m.judge(s)).mean(),
         "That is a hinge: softplus is smooth, log(1 + exp(x)).": lambda m, s, h: F.relu(
-            1 + real(m, h) - m.judge(s, h)
+            1 + m.judge(h) - m.judge(s)
         ).mean(),
-        "That is a sigmoid: softplus is log(1 + exp(x)).": lambda m, s, h: (
-            (real(m, h) - m.judge(s, h)).sigmoid().mean()
-        ),
-        "The sign of the logarithm is turned.": lambda m, s, h: F.logsigmoid(m.judge(s, h) - real(m, h)).mean(),
+        "That is a sigmoid: softplus is log(1 + exp(x)).": lambda m, s, h: (m.judge(h) - m.judge(s)).sigmoid().mean(),
+        "The sign of the logarithm is turned.": lambda m, s, h: F.logsigmoid(m.judge(s) - m.judge(h)).mean(),
         "The exponential is taken without 1 +: softplus is log(1 + exp(x)).": lambda m, s, h: (
-            (real(m, h) - m.judge(s, h)).exp().mean()
+            (m.judge(h) - m.judge(s)).exp().mean()
         ),
     }
     cases = _judges()

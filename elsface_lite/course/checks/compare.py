@@ -68,8 +68,13 @@ def compare(
     return next(filter(None, (_gradients(answer, reference, case) for case in cases)), "") if gradient else ""
 
 
+def several(result: Any) -> bool:
+    """Whether an answer gives back more than one thing: in a tuple, or tensors in a list."""
+    return isinstance(result, tuple) or (isinstance(result, list) and any(isinstance(x, Tensor) for x in result))
+
+
 def _tensors(result: Any) -> list[Tensor]:
-    parts = result if isinstance(result, tuple) else (result,)
+    parts = result if several(result) else (result,)
     # A Python int may be too large for a tensor of integers.
     return [torch.as_tensor(float(part) if isinstance(part, int) else part).detach().double() for part in parts]
 

@@ -13,13 +13,12 @@ from .compare import Checks, Function, compare
 
 def check_cost(answer: Any) -> str:
     answer = float(answer)
-    layers = [(12, 32, 64), (32, 64, 32), (64, 128, 16), (128, 128, 8), (128, 1, 8)]
+    layers = [(3, 16, 128), (16, 32, 64), (32, 64, 32), (64, 128, 16), (128, 128, 8), (128, 1, 8)]
     right = sum(9 * inputs * outputs * side**2 for inputs, outputs, side in layers) / 1e6
     known = {
-        sum(9 * i * o * 64**2 for i, o, _ in layers) / 1e6: "The grid is halved after each of the first three layers.",
+        sum(9 * i * o * 128**2 for i, o, _ in layers) / 1e6: "The grid is halved after each of the first four layers.",
         sum(i * o * s**2 for i, o, s in layers) / 1e6: "A kernel of 3x3 has nine weights for each pair of channels.",
-        4 * right: "The bands have half the side of the picture: the first layer works on 64x64 places.",
-        right - 9 * 3 * 32 * 64**2 / 1e6: "The first layer sees nine bands, and three channels of the coarse picture.",
+        right / 4: "The first layer works on all 128x128 places: its pooling comes after it.",
         1e6 * right: "In millions, please.",
         right / 1e3: "In millions, please.",
     }
@@ -28,7 +27,7 @@ def check_cost(answer: Any) -> str:
             return words
     if math.isclose(answer, right, rel_tol=0.015):
         return ""
-    return "A layer costs 9 x channels in x channels out x places of its output; add up the five."
+    return "A layer costs 9 x channels in x channels out x places of its output; add up the six."
 
 
 def from_bands(low: Tensor, high: Tensor) -> Tensor:

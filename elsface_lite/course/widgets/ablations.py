@@ -10,6 +10,7 @@ from torch import Tensor
 from ...errors import ElsfaceError
 from ...metrics.image import psnr
 from ..plots import COLORS, check_finite
+from .live import Picture, chooser
 from .pictures import img_html, picture_html, row_html
 
 ENLARGED = 5  # times: an error of a fifth of the whole range is drawn white
@@ -35,9 +36,10 @@ def ablation_explorer(
         means: for some labels, what was measured over many faces, by its name.
 
     Returns:
-        A box whose `controls` are, by name, the menus `left` and `right` (of bicubic and the variants) and `face`, and
-        the check box `errors`; whose `picture` is the HTML with HR, bicubic, the two variants, their spectra relative
-        to HR's, and a table; and whose `values` are the PSNR in dB of `bicubic`, `left` and `right` on this face.
+        A box whose `controls` are, by name, the menus `left` and `right` (of bicubic and the variants), `face`
+        (clicked), and the check box `errors`; whose `picture` is the HTML with HR, bicubic, the two variants, their
+        spectra relative to HR's, and a table; and whose `values` are the PSNR in dB of `bicubic`, `left` and `right` on
+        this face.
 
     Raises:
         ElsfaceError: HR or bicubic is missing, there are other faces or spectra for one label than for another, or
@@ -58,7 +60,7 @@ def ablation_explorer(
         "errors": ipywidgets.Checkbox(description=f"errors, {ENLARGED} times enlarged"),
     }
     box = ipywidgets.VBox()
-    box.controls, box.picture = controls, ipywidgets.HTML()
+    box.controls, box.picture = controls, Picture()
 
     def draw(change: object = None) -> None:
         left, right, face, errors = (control.value for control in controls.values())
@@ -76,7 +78,8 @@ def ablation_explorer(
     for control in controls.values():
         control.observe(draw, names="value")
     draw()
-    box.children = [*controls.values(), box.picture]
+    choice = chooser(controls["face"], dict(zip(names, faces["HR"], strict=True)))
+    box.children = [choice, *(controls[name] for name in ("left", "right", "errors")), box.picture]
     return box
 
 

@@ -14,6 +14,7 @@ from ...data.degradation import downscale
 from ...errors import ElsfaceError
 from ...network.elsface import ELSFace
 from ...network.transformer import SwinLayer, WindowAttention
+from .live import Picture, chooser, move
 from .pictures import img_html, picture_html, row_html
 
 ORANGE = (0.90, 0.62, 0.0)
@@ -36,8 +37,8 @@ def attention_explorer(model: ELSFace, faces: Mapping[str, Tensor]) -> ipywidget
         faces: (3, h, w) each, in [0, 1], all of one size that the scale divides; the LR face is made of it.
 
     Returns:
-        A box whose `controls` are, by name, `face`, `row` and `column` (of the token), `head` (-1: the mean over
-        heads) and `layer` (in the order in which layers are applied; not shown where there is only one); whose
+        A box whose `controls` are, by name, `face` (clicked), `row` and `column` of the token (clicked in the picture),
+        `head` (-1: the mean over heads) and `layer` (in the order of use; not shown where there is only one); whose
         `picture` is the HTML that shows the face lit by attention, and the window's weights and those by place alone,
         on one scale; and whose `values` are `weights` and `by_place`, (window, window)
         each, `effective`, the number of tokens that weights as even would come from (exp of their entropy), and
@@ -55,15 +56,15 @@ def attention_explorer(model: ELSFace, faces: Mapping[str, Tensor]) -> ipywidget
     rows, columns = tokens.shape[-2:]
     controls = {
         "face": ipywidgets.Dropdown(options=list(faces), description="face"),
-        "row": ipywidgets.IntSlider(value=rows * 3 // 8, min=0, max=rows - 1, description="row"),
-        "column": ipywidgets.IntSlider(value=columns * 3 // 8, min=0, max=columns - 1, description="column"),
+        "row": ipywidgets.BoundedIntText(value=rows * 3 // 8, min=0, max=rows - 1, description="row"),
+        "column": ipywidgets.BoundedIntText(value=columns * 3 // 8, min=0, max=columns - 1, description="column"),
         "head": ipywidgets.Dropdown(
             options=[("mean of all", -1), *((f"head {i}", i) for i in range(model.config.heads))], description="head"
         ),
         "layer": ipywidgets.Dropdown(options=[(p.name, i) for i, p in enumerate(passes)], description="layer"),
     }
     box = ipywidgets.VBox()
-    box.controls, box.picture = controls, ipywidgets.HTML()
+    box.controls, box.picture = controls, Picture(lambda place: move(controls, place))
 
     def draw(change: object = None) -> None:
         state = {name: control.value for name, control in controls.items()}
@@ -73,9 +74,8 @@ def attention_explorer(model: ELSFace, faces: Mapping[str, Tensor]) -> ipywidget
     for control in controls.values():
         control.observe(draw, names="value")
     draw()
-    menus = ("face", "layer", "head") if len(passes) > 1 else ("face", "head")
-    lines = [[controls[name] for name in names] for names in (menus, ("row", "column"))]
-    box.children = [*map(ipywidgets.HBox, lines), box.picture]
+    menus = [controls[name] for name in (("layer", "head") if len(passes) > 1 else ("head",))]
+    box.children = [chooser(controls["face"], faces), ipywidgets.HBox(menus), box.picture]
     return box
 
 
@@ -135,10 +135,12 @@ def _attention_html(
         "itself": weights[y % window, x % window].item(),
     }
     where = f"row {row}, column {column}, {used.name}, {'mean of all heads' if head < 0 else f'head {head}'}"
-    lit = _lit(tokens, light[0], light[1], row, column)
+    lit, grid = _lit(tokens, light[0], light[1], row, column), (tuple(tokens.shape[-2:]), (row, column))
     highest, here = max(weights.max().item(), by_place.max().item()), (y % window, x % window)
     figures = [
-        picture_html(lit, f"The LR face, bright where the token at {where} attends", f"bright: attended. {where}", 288),
+        picture_html(
+            lit, f"The LR face, bright where the token at {where} attends", f"bright: attended. {where}", 384, grid
+        ),
         _weights_html(weights, f"takes from {values['effective']:.1f} of {window**2} tokens", highest, here),
         _weights_html(by_place, "by place alone (the bias)", highest, here),
         _scale_html(highest, 1 / window**2),
@@ -149,7 +151,7 @@ def _attention_html(
 def _lit(tokens: Tensor, light: Tensor, inside: Tensor, row: int, column: int) -> Tensor:
     """The face, dark where no light falls, enlarged so that its token and its window can be outlined."""
     size = max(4, 256 // tokens.shape[-1])
-    picture = torch.where(inside > 0, tokens * (0.15 + 0.85 * light), 0.3 * tokens)
+    picture = torch.where(inside > 0, tokens * (0.2 + 0.8 * light), 0.45 * tokens)
     return _marked(picture, row, column, size)
 
 

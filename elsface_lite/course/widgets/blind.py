@@ -11,6 +11,7 @@ from ...data.degradation import generator, quantize, upscale
 from ...errors import ElsfaceError
 from ...network.elsface import ELSFace
 from ..plots import faces_html
+from .live import WIDE, Picture
 from .pictures import psnr_text
 
 AT_REST = {"blur": 0.1, "shrink": 4.0, "noise": 0.0, "quality": 100}  # there the face is only shrunk, as by `Bicubic`
@@ -40,18 +41,17 @@ def blind_preview(hr: Tensor, models: Mapping[str, ELSFace] | None = None) -> ip
     for name, model in models.items():
         if model.config.scale != SCALE:
             raise ElsfaceError(f"the widget shows networks of scale {SCALE}; {name} has {model.config.scale}.")
-    slow = {"continuous_update": False, "style": {"description_width": "9em"}, "layout": {"width": "32em"}}
     controls = {
-        "blur": ipywidgets.FloatSlider(min=0.1, max=4, step=0.1, description="blur up to, pixels", **slow),
-        "shrink": ipywidgets.FloatSlider(min=2, max=8, step=0.5, description="shrunk up to", **slow),
-        "noise": ipywidgets.FloatSlider(min=0, max=30, step=1, description="noise up to, of 255", **slow),
-        "quality": ipywidgets.IntSlider(min=20, max=100, step=5, description="JPEG quality from", **slow),
-        "seed": ipywidgets.IntSlider(value=1, min=0, max=99, description="seed", **slow),
+        "blur": ipywidgets.FloatSlider(min=0.1, max=4, step=0.1, description="blur up to, pixels", **WIDE),
+        "shrink": ipywidgets.FloatSlider(min=2, max=8, step=0.5, description="shrunk up to", **WIDE),
+        "noise": ipywidgets.FloatSlider(min=0, max=30, step=1, description="noise up to, of 255", **WIDE),
+        "quality": ipywidgets.IntSlider(min=20, max=100, step=5, description="JPEG quality from", **WIDE),
+        "seed": ipywidgets.IntSlider(value=1, min=0, max=99, description="seed", **WIDE),
     }
     for name, value in AT_REST.items():
         controls[name].value = value
     box = ipywidgets.VBox()
-    box.controls, box.picture = controls, ipywidgets.HTML()
+    box.controls, box.picture = controls, Picture()
 
     def draw(change: object = None) -> None:
         state = {name: control.value for name, control in controls.items()}

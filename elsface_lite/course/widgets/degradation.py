@@ -21,37 +21,36 @@ from ...inference.faces import crop_face, find_faces
 from ...network.elsface import ELSFace
 from ...training.losses import gaussian_blur
 from ..plots import faces_html
-from .pictures import psnr_text
+from .live import WIDE, Picture, chooser
+from .pictures import psnr_text, split_html
 
 
 def degradation_explorer(model: ELSFace, faces: Mapping[str, Tensor]) -> ipywidgets.VBox:
-    """Makes an LR face of an HR one by scale and blur, and compares bicubic with the network on a movable split.
+    """Makes an LR face of an HR one by scale and blur; a handle on the picture compares bicubic with the network.
 
     Args:
         model: any network; where the scale is not its own, bicubic brings its output to the HR size.
         faces: (3, h, w) each, in [0, 1], square, h a multiple of 16; the reader's own uploads are added.
 
     Returns:
-        A box whose `controls` are, by name, the menus and sliders `face`, `scale`, `blur` (sigma in HR pixels) and
-        `split` (share of bicubic), and `upload`; whose `picture` is the HTML that shows HR, LR and the split; and
-        whose `message` is the HTML that says what became of an upload.
+        A box whose `controls` are, by name, `face` (clicked), the sliders `scale` and `blur` (sigma in HR pixels), and
+        `upload`; whose `picture` is the HTML that shows bicubic and SR with the handle, HR and LR; and whose `message`
+        is the HTML that says what became of an upload.
     """
     faces = dict(faces)
-    slow, wide = {"continuous_update": False}, {"layout": ipywidgets.Layout(width="32em")}
     controls = {
         "face": ipywidgets.Dropdown(options=list(faces), description="face"),
         "upload": ipywidgets.FileUpload(accept="image/*", multiple=False, description="your own"),
-        "scale": ipywidgets.SelectionSlider(options=[4, 8, 16], value=4, description="scale ×", **slow),
-        "blur": ipywidgets.FloatSlider(value=0, min=0, max=4, step=0.5, description="blur, pixels", **slow),
-        "split": ipywidgets.FloatSlider(value=0.5, min=0, max=1, step=0.01, description="split", **wide),
+        "scale": ipywidgets.SelectionSlider(options=[4, 8, 16], value=4, description="scale ×", **WIDE),
+        "blur": ipywidgets.FloatSlider(value=0, min=0, max=4, step=0.5, description="blur, pixels", **WIDE),
     }
     box = ipywidgets.VBox()
-    box.controls, box.picture, box.message = controls, ipywidgets.HTML(), ipywidgets.HTML()
+    box.controls, box.picture, box.message = controls, Picture(), ipywidgets.HTML()
     compared = lru_cache(maxsize=32)(lambda face, scale, blur: _degrade_and_restore(model, faces[face], scale, blur))
 
     def draw(change: object = None) -> None:
         state = {name: controls[name].value for name in ("face", "scale", "blur")}
-        box.picture.value = _split_html(faces[state["face"]], *compared(**state), controls["split"].value)
+        box.picture.value = _compared_html(faces[state["face"]], *compared(**state))
 
     def add(change: object = None) -> None:
         before = len(faces)
@@ -60,12 +59,12 @@ def degradation_explorer(model: ELSFace, faces: Mapping[str, Tensor]) -> ipywidg
             controls["face"].options = list(faces)
             controls["face"].value = list(faces)[-1]
 
-    for name in ("face", "scale", "blur", "split"):
+    for name in ("face", "scale", "blur"):
         controls[name].observe(draw, names="value")
     controls["upload"].observe(add, names="value")
     draw()
-    choices = ipywidgets.HBox([controls["face"], controls["upload"]])
-    box.children = [choices, controls["scale"], controls["blur"], controls["split"], box.picture, box.message]
+    choices = ipywidgets.HBox([chooser(controls["face"], faces), controls["upload"]])
+    box.children = [choices, controls["scale"], controls["blur"], box.picture, box.message]
     return box
 
 
@@ -84,18 +83,13 @@ def _degrade_and_restore(model: ELSFace, hr: Tensor, scale: int, blur: float) ->
     return lr[0], upscale(lr, scale)[0], quantize(sr)[0]
 
 
-def _split_html(hr: Tensor, lr: Tensor, bicubic: Tensor, sr: Tensor, split: float) -> str:
-    """HR, LR, and one picture that is bicubic to the left of a line and SR to the right."""
-    line = round(split * hr.shape[-1])
-    both = torch.cat([bicubic[..., :line], sr[..., line:]], dim=-1)
-    if 0 < line < hr.shape[-1]:
-        both[..., line] = 1
+def _compared_html(hr: Tensor, lr: Tensor, bicubic: Tensor, sr: Tensor) -> str:
+    """Bicubic and SR with the handle, HR and LR."""
     sizes = [f"{image.shape[-1]}×{image.shape[-2]}" for image in (hr, lr)]
     gained = f"left bicubic, {psnr_text(bicubic, hr)} | right restored, {psnr_text(sr, hr)}"
+    split = split_html({"bicubic": bicubic, "restored": sr}, "the face, from its LR pixels", gained)
     pair = faces_html({f"HR, {sizes[0]}": hr, f"LR, {sizes[1]}": lr}, "The HR face and the LR face made of it")
-    alt = f"The LR face enlarged: {line} of {hr.shape[-1]} columns by bicubic, the others restored"
-    split_view = faces_html({gained: both}, alt, 384)
-    return f'<div style="display:flex;flex-wrap:wrap;align-items:flex-end;gap:10px">{split_view}{pair}</div>'
+    return f'<div style="display:flex;flex-wrap:wrap;align-items:flex-end;gap:10px">{split}{pair}</div>'
 
 
 def uploads(value: dict[str, Any] | Sequence[dict[str, Any]]) -> list[tuple[str, bytes]]:

@@ -10,6 +10,7 @@ from torch import Tensor
 from ...data.degradation import downscale, upscale
 from ..frequency import band_psnr, low_pass, radius, spectrum
 from ..plots import band_name
+from .live import WIDE, Picture
 from .pictures import bars_html, picture_html, psnr_text, row_html
 
 
@@ -22,7 +23,7 @@ def frequency_explorer(face: Tensor, scale: int = 4) -> ipywidgets.VBox:
 
     Returns:
         A box whose `controls` are, by name, the slider `cutoff`, in cycles per pixel; and whose `picture` is the HTML
-        that shows spectrum, low-pass and high-pass, and PSNR by band.
+        that shows spectrum, low-pass and high-pass, and PSNR by band. In the spectrum the circle can be dragged.
     """
     edges = [0, 1 / 32, 1 / 16, 1 / 8, 1 / 4, 1]
     names = [band_name(*band) for band in pairwise(edges)]
@@ -32,6 +33,7 @@ def frequency_explorer(face: Tensor, scale: int = 4) -> ipywidgets.VBox:
     shown = (shown - shown.min()) / (shown.max() - shown.min()).clamp(min=1e-6)
     colors = torch.from_numpy(mpl.colormaps["viridis"](shown.numpy())[..., :3]).permute(2, 0, 1)
     distance = torch.fft.fftshift(radius(face)).cpu()
+    height, width = distance.shape
     slider = ipywidgets.FloatSlider(
         value=0.5 / scale,
         min=0.01,
@@ -39,9 +41,13 @@ def frequency_explorer(face: Tensor, scale: int = 4) -> ipywidgets.VBox:
         step=0.005,
         description="cutoff",
         readout_format=".3f",
-        continuous_update=False,
+        **WIDE,
     )
-    picture = ipywidgets.HTML()
+
+    def pull(place: dict[str, int]) -> None:
+        slider.value = distance[place["row"], place["column"]].item()
+
+    picture = Picture(pull)
 
     def draw(change: object = None) -> None:
         cutoff = slider.value
@@ -49,7 +55,12 @@ def frequency_explorer(face: Tensor, scale: int = 4) -> ipywidgets.VBox:
         bands = {"low-pass": band_psnr(low, face, edges)[0].tolist(), "bicubic": bicubic_bands}
         kept = colors * torch.where(distance <= cutoff, 1.0, 0.3)
         figures = [
-            picture_html(kept, f"Spectrum, bright within {cutoff:.3f} cycles per pixel", "spectrum; bright: low-pass"),
+            picture_html(
+                kept,
+                f"Spectrum, bright within {cutoff:.3f} cycles per pixel",
+                "spectrum; bright: low-pass",
+                grid=((height, width), (height // 2, width // 2 + round(cutoff * width))),
+            ),
             picture_html(
                 low[0], f"Face low-passed at {cutoff:.3f} cycles per pixel", f"low-pass, {psnr_text(low, face)}"
             ),

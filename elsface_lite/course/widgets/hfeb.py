@@ -15,6 +15,7 @@ from ...errors import ElsfaceError
 from ...network.elsface import ELSFace
 from ..frequency import band_energy, band_psnr
 from ..plots import band_name
+from .live import Picture, chooser
 from .pictures import img_html, picture_html, psnr_text, row_html
 
 OCTAVES = [1 / 32, 1 / 16, 1 / 8, 1 / 4, 1]  # of the grid that the streams work at, in cycles per token
@@ -33,7 +34,7 @@ def hfeb_explorer(model: ELSFace, faces: Mapping[str, Tensor]) -> ipywidgets.VBo
         faces: (3, h, w) each, in [0, 1]; the LR face is made of it, by the network's scale.
 
     Returns:
-        A box whose `controls` are, by name, the menu `face` and the checkboxes `transformer`, `hfeb1`, `hfeb2` ...;
+        A box whose `controls` are, by name, `face` (clicked) and the checkboxes `transformer`, `hfeb1`, `hfeb2` ...;
         whose `picture` is the HTML that shows the restored face, its difference from the whole network's, and the
         changes by band; and whose `values` are `psnr` in dB, and the changes against the whole network in dB,
         `psnr_change` by band of the HR face and `energy_change` by octave of the fused features.
@@ -52,7 +53,7 @@ def hfeb_explorer(model: ELSFace, faces: Mapping[str, Tensor]) -> ipywidgets.VBo
         **{name: ipywidgets.Checkbox(value=True, description=name.upper(), indent=False) for name in blocks},
     }
     box = ipywidgets.VBox()
-    box.controls, box.picture = controls, ipywidgets.HTML()
+    box.controls, box.picture = controls, Picture()
 
     @lru_cache(maxsize=8)
     def prepared(face: str) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -78,7 +79,8 @@ def hfeb_explorer(model: ELSFace, faces: Mapping[str, Tensor]) -> ipywidgets.VBo
     for control in controls.values():
         control.observe(draw, names="value")
     draw()
-    box.children = [controls["face"], ipywidgets.HBox([controls[n] for n in ("transformer", *blocks)]), box.picture]
+    switches = ipywidgets.HBox([controls[name] for name in ("transformer", *blocks)])
+    box.children = [chooser(controls["face"], faces), switches, box.picture]
     return box
 
 
@@ -108,34 +110,39 @@ def _hfeb_html(
         "energy_change": (10 * (energy[0] - energy[1])).tolist(),
     }
     apart = 255 * (sr - whole_sr).abs().max().item()
-    figures = [
+    faces = [
+        picture_html(hr[0], "The true face, as it is", "HR"),
         picture_html(sr[0], "The face restored by the chosen blocks", f"restored, {psnr_text(sr, hr)}"),
         picture_html(
             0.5 + 8 * (sr - whole_sr)[0],
             f"What the chosen blocks change, eightfold on grey; at most {apart:.0f} of 255",
             f"minus the whole network, ×8, at most {apart:.0f} / 255",
         ),
+    ]
+    charts = [
         _changes_html(values["psnr_change"], BANDS, "PSNR by band, change in dB", "cycles per HR pixel"),
         _changes_html(values["energy_change"], OCTAVES, "fused features' energy, change in dB", "cycles per token"),
     ]
-    return values, row_html(figures)
+    return values, row_html(faces) + row_html(charts)
 
 
 def _changes_html(changes: Sequence[float], edges: Sequence[float], what: str, unit: str) -> str:
     """Bars up or down from zero, one a band, as an HTML figure with an SVG picture in it."""
-    step, middle, tall = 58, 80, 60
-    width, top = step * len(changes) + 10, max(1.0, *map(abs, changes))
+    step, width = 68, 68 * len(changes) + 10
+    up, down = max(0.0, *changes), max(0.0, *(-change for change in changes))
+    unit_height = 110 / max(1.0, up + down)
+    middle = 18 + unit_height * up if up or down else 75
     names = [band_name(*band) for band in pairwise(edges)]
     parts = [f'<rect width="{width}" height="190" fill="white"/><path d="M4 {middle}H{width - 4}" stroke="#6E6E6E"/>']
     for i, (change, name) in enumerate(zip(changes, names, strict=True)):
-        length = tall * abs(change) / top
+        length = unit_height * abs(change)
         y, color = (middle - length, "#0072B2") if change > 0 else (middle, "#D55E00")
         text = middle - length - 4 if change > 0 else middle + length + 12
-        parts.append(f'<rect x="{18 + i * step}" y="{y:.1f}" width="34" height="{length:.1f}" fill="{color}"/>')
-        parts.append(f'<text x="{35 + i * step}" y="{text:.1f}" text-anchor="middle">{change:+.2f}</text>')
-        parts.append(f'<text x="{35 + i * step}" y="166" text-anchor="middle">{name}</text>')
+        parts.append(f'<rect x="{22 + i * step}" y="{y:.1f}" width="34" height="{length:.1f}" fill="{color}"/>')
+        parts.append(f'<text x="{39 + i * step}" y="{text:.1f}" text-anchor="middle">{change:+.2f}</text>')
+        parts.append(f'<text x="{39 + i * step}" y="166" text-anchor="middle">{name}</text>')
     parts.append(f'<text x="{width / 2}" y="183" text-anchor="middle">{unit}</text>')
-    size = f'width="{width}" height="190" font-family="sans-serif" font-size="10"'
+    size = f'width="{width}" height="190" font-family="sans-serif" font-size="12"'
     svg = f'<svg xmlns="http://www.w3.org/2000/svg" {size}>{"".join(parts)}</svg>'
     numbers = ", ".join(f"{name}: {change:+.2f}" for name, change in zip(names, changes, strict=True))
     return img_html("svg+xml", svg.encode(), f"{what}: {numbers}", what, width)

@@ -15,6 +15,7 @@ from ...data.degradation import downscale, quantize, upscale
 from ...metrics.evaluator import IMAGE_METRICS, Evaluator
 from ...training.losses import gaussian_blur
 from ..plots import faces_html
+from .live import WIDE, Picture
 
 
 def distort(face: Tensor, blur: float = 0, noise: float = 0, shift: int = 0, quality: int = 100) -> Tensor:
@@ -62,15 +63,14 @@ def metric_explorer(face: Tensor, scale: int = 4) -> ipywidgets.VBox:
     Raises:
         ElsfaceError: the network of LPIPS is not installed.
     """
-    slow = {"continuous_update": False}
     controls = {
-        "blur": ipywidgets.FloatSlider(min=0, max=4, step=0.5, description="blur, pixels", **slow),
-        "noise": ipywidgets.FloatSlider(min=0, max=0.15, step=0.005, readout_format=".3f", description="noise", **slow),
-        "shift": ipywidgets.IntSlider(min=0, max=4, description="shift, pixels", **slow),
-        "quality": ipywidgets.SelectionSlider(options=[100, 95, 75, 40, 20, 10, 5], description="JPEG quality", **slow),
+        "blur": ipywidgets.FloatSlider(min=0, max=4, step=0.5, description="blur, pixels", **WIDE),
+        "noise": ipywidgets.FloatSlider(min=0, max=0.15, step=0.005, readout_format=".3f", description="noise", **WIDE),
+        "shift": ipywidgets.IntSlider(min=0, max=4, description="shift, pixels", **WIDE),
+        "quality": ipywidgets.SelectionSlider(options=[100, 95, 75, 40, 20, 10, 5], description="JPEG quality", **WIDE),
     }
     box = ipywidgets.VBox()
-    box.controls, box.picture = controls, ipywidgets.HTML()
+    box.controls, box.picture = controls, Picture()
     bicubic = _measured(upscale(downscale(face, scale), scale), face)
 
     def draw(change: object = None) -> None:

@@ -18,14 +18,15 @@ from ...inference.faces import Box, crop_face, cut_around, find_faces, paste_fac
 from ...network.elsface import ELSFace
 from ..plots import COLORS
 from .degradation import read_upload, uploads
-from .pictures import img_html, row_html
+from .live import WIDE, Picture, chooser
+from .pictures import img_html, row_html, split_html
 
 LARGEST = 128  # pixels of a face that is restored as it is, some seconds on one core; a larger one is shrunk to this
-SHOWN = 360  # pixels in the browser, of the face and of the photograph
+SHOWN = 360  # pixels of the photograph in the browser
 
 
 def photo_restorer(model: ELSFace, photographs: Mapping[str, Tensor]) -> ipywidgets.VBox:
-    """Finds the faces of a photograph, and shows one of them before and after restoring, on a movable split.
+    """Finds the faces of a photograph, and shows one of them before and after restoring, with a handle on the picture.
 
     A photograph whose largest face is more than 128 pixels wide is shrunk until it is not.
 
@@ -34,9 +35,9 @@ def photo_restorer(model: ELSFace, photographs: Mapping[str, Tensor]) -> ipywidg
         photographs: (3, h, w) each, in [0, 1], with a face or more in each; the reader's own uploads are added.
 
     Returns:
-        A box whose `controls` are, by name, the menus `photograph` and `face`, the sliders `strength` (0: enlarged by
-        bicubic, 1: restored) and `split` (share of the photograph as it was), and `upload`; whose `picture` is the HTML
-        with the photograph, its faces marked, and the chosen one; whose `values` are `faces` (how many), `side` (of the
+        A box whose `controls` are, by name, `photograph` and `face` (both clicked), the slider `strength` (0: enlarged
+        by bicubic, 1: restored), and `upload`; whose `picture` is the HTML with the chosen face before and after, and
+        the photograph with its faces marked; whose `values` are `faces` (how many), `side` (of the
         chosen one, in pixels) and `change` (mean over its picture, in 8-bit levels); and whose `message` is the HTML
         that says what became of an upload.
 
@@ -46,16 +47,16 @@ def photo_restorer(model: ELSFace, photographs: Mapping[str, Tensor]) -> ipywidg
     found = {name: _faces_of(name, image) for name, image in photographs.items()}
     if not found:
         raise ElsfaceError("no photograph to restore: give one or more.")
-    slow, wide = {"continuous_update": False}, {"layout": ipywidgets.Layout(width="32em")}
     controls = {
         "photograph": ipywidgets.Dropdown(options=list(found), description="photograph"),
         "upload": ipywidgets.FileUpload(accept="image/*", multiple=False, description="your own"),
         "face": ipywidgets.Dropdown(description="face"),
-        "strength": ipywidgets.FloatSlider(value=1, min=0, max=1, step=0.05, description="strength", **slow),
-        "split": ipywidgets.FloatSlider(value=0.5, min=0, max=1, step=0.01, description="split", **wide),
+        "strength": ipywidgets.FloatSlider(value=1, min=0, max=1, step=0.05, description="strength", **WIDE),
     }
     box = ipywidgets.VBox()
-    box.controls, box.picture, box.message = controls, ipywidgets.HTML(), ipywidgets.HTML()
+    box.controls, box.message = controls, ipywidgets.HTML()
+    box.picture = Picture(lambda asked: setattr(controls["face"], "index", asked["pick"]))
+    pictures = {name: image for name, (image, _) in found.items()}
     restored = lru_cache(maxsize=32)(lambda name, face: _before_and_after(model, found[name][0], found[name][1][face]))
     overview = lru_cache(maxsize=32)(lambda name, face: _overview_html(*found[name], face))
 
@@ -66,8 +67,8 @@ def photo_restorer(model: ELSFace, photographs: Mapping[str, Tensor]) -> ipywidg
         moved = 255 * (blended - before).abs().mean().item()
         box.values = {"faces": len(boxes), "side": boxes[face].side, "change": moved}
         caption = f"face {face + 1}, {round(boxes[face].side)} pixels wide"
-        zoomed = _split_html(before, blended, controls["split"].value, caption)
-        box.picture.value = row_html([zoomed, overview(name, face)])
+        split = split_html({"before": before, "after": blended}, caption, caption)
+        box.picture.value = row_html([split, overview(name, face)])
 
     def choose(change: object = None) -> None:
         _, boxes = found[controls["photograph"].value]
@@ -84,6 +85,7 @@ def photo_restorer(model: ELSFace, photographs: Mapping[str, Tensor]) -> ipywidg
             try:
                 key = f"{name} ({len(found)})"
                 found[key] = _faces_of(name, read_upload(name, content))
+                pictures[key] = found[key][0]
                 words.append(f"{name}: {len(found[key][1])} found")
                 controls["photograph"].options = list(found)
                 controls["photograph"].value = key
@@ -94,12 +96,10 @@ def photo_restorer(model: ELSFace, photographs: Mapping[str, Tensor]) -> ipywidg
     controls["face"].observe(draw, names="value")
     controls["photograph"].observe(choose, names="value")
     controls["upload"].observe(add, names="value")
-    for name in ("strength", "split"):
-        controls[name].observe(draw, names="value")
+    controls["strength"].observe(draw, names="value")
     choose()
-    rows = [("photograph", "upload"), ("face",), ("strength",), ("split",)]
-    menus = [ipywidgets.HBox([controls[name] for name in row]) for row in rows]
-    box.children = [*menus, box.picture, box.message]
+    choices = ipywidgets.HBox([chooser(controls["photograph"], pictures), controls["upload"]])
+    box.children = [choices, controls["strength"], box.picture, box.message]
     return box
 
 
@@ -128,28 +128,6 @@ def _before_and_after(model: ELSFace, image: Tensor, box: Box) -> tuple[Tensor, 
     return before, paste_face(before.clone(), crop_face(sr, place, scale * round(box.side)), place)
 
 
-def _split_html(before: Tensor, after: Tensor, split: float, caption: str) -> str:
-    """One picture that is as it was to the left of a line, and restored to the right."""
-    line = round(split * before.shape[-1])
-    both = torch.cat([before[..., :line], after[..., line:]], dim=-1)
-    if 0 < line < before.shape[-1]:
-        both[..., line] = 1
-    alt = f"{caption}: {line} of {before.shape[-1]} columns as they were, the others restored"
-    return _figure_html(_picture(_resized(both, SHOWN / both.shape[-1])), alt, f"{caption}: left before, right after")
-
-
-def _figure_html(picture: Image.Image, alt: str, caption: str) -> str:
-    """A photograph as an HTML figure: WebP at quality 90, a third of a JPEG."""
-    buffer = BytesIO()
-    picture.save(buffer, format="WEBP", quality=90)
-    return img_html("webp", buffer.getvalue(), alt, caption, SHOWN)
-
-
-def _picture(image: Tensor) -> Image.Image:
-    """(3, h, w) in [0, 1] as Pillow's."""
-    return Image.fromarray((255 * image).round().byte().permute(1, 2, 0).contiguous().numpy())
-
-
 def _resized(image: Tensor, factor: float) -> Tensor:
     """(3, h, w) -> (3, factor h, factor w), at least one pixel wide and high, with 8-bit values."""
     size = [max(1, round(factor * side)) for side in image.shape[-2:]]
@@ -157,16 +135,30 @@ def _resized(image: Tensor, factor: float) -> Tensor:
 
 
 def _overview_html(image: Tensor, boxes: list[Box], face: int) -> str:
-    """The photograph, each face in a square, the chosen one in a thick blue one."""
+    """The photograph, each face in a square that can be clicked, the chosen one in a thick blue one."""
     factor = SHOWN / image.shape[-1]
-    picture = _picture(_resized(image, factor))
-    pen = ImageDraw.Draw(picture)
+    picture = Image.fromarray((255 * _resized(image, factor)).round().byte().permute(1, 2, 0).contiguous().numpy())
+    pen, places = ImageDraw.Draw(picture), []
     for index, box in enumerate(boxes):
         turn = cmath.rect(box.side / 2, box.angle)
         corners = [complex(box.x, box.y) + turn * corner for corner in (-1 - 1j, 1 - 1j, 1 + 1j, -1 + 1j)]
         points = [(factor * corner.real, factor * corner.imag) for corner in corners]
         color, width = (COLORS["sr"], 3) if index == face else ("white", 1)
         pen.polygon(points, outline=color, width=width)
+        places.append(_place_html(box.scaled(factor), f"face {index + 1}, {round(box.side)} pixels", index, face))
+    buffer = BytesIO()
+    picture.save(buffer, format="WEBP", quality=85)  # a third of a JPEG
     caption = f"{image.shape[-1]}×{image.shape[-2]}, {len(boxes)} found"
     alt = f"{len(boxes)} faces marked in a photograph of {image.shape[-1]} by {image.shape[-2]} pixels"
-    return _figure_html(picture, alt, caption)
+    figure = img_html("webp", buffer.getvalue(), alt, caption, SHOWN)
+    group = f'role="radiogroup" aria-label="faces" style="position:relative;width:{SHOWN}px"'
+    return f"<div {group}>{figure}{''.join(places)}</div>"
+
+
+def _place_html(box: Box, label: str, index: int, chosen: int) -> str:
+    """What is clicked above a face: without content, so that nothing hides what is drawn."""
+    half = box.side / 2
+    style = f"position:absolute;left:{box.x - half:.0f}px;top:{box.y - half:.0f}px;transform:rotate({box.angle:.3f}rad)"
+    size = f"width:{box.side:.0f}px;height:{box.side:.0f}px"
+    checked = str(index == chosen).lower()
+    return f'<span data-pick="{index}" aria-checked="{checked}" aria-label="{label}" style="{style};{size}"></span>'

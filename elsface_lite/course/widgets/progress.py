@@ -10,6 +10,7 @@ from torch import Tensor
 from ...data.images import read_image
 from ...errors import ElsfaceError
 from ..plots import COLORS
+from .live import WIDE, Picture
 from .panels import HEIGHT, PALE, WIDTH, Points, draw_panel
 from .pictures import img_html, picture_html, row_html
 
@@ -38,11 +39,11 @@ def progress_slider(run: str | os.PathLike[str]) -> ipywidgets.VBox:
         raise ElsfaceError(f"{folder} holds no sheet of samples: the run has to validate at least once.")
     steps, faces = list(sheets), range(min(len(sheet) for sheet in sheets.values()))
     controls = {
-        "step": ipywidgets.SelectionSlider(options=steps, description="step", layout=ipywidgets.Layout(width="32em")),
+        "step": ipywidgets.SelectionSlider(options=steps, description="step", **WIDE),
         "face": ipywidgets.Dropdown(options=[(f"face {i + 1}", i) for i in faces], description="face"),
     }
     box = ipywidgets.VBox()
-    box.controls, box.picture = controls, ipywidgets.HTML()
+    box.controls, box.picture = controls, Picture()
     figure = lru_cache(maxsize=256)(lambda name, step, face: _figure(name, sheets[step][face], step))
 
     def draw(change: object = None) -> None:

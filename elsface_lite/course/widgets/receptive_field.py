@@ -12,6 +12,7 @@ from ...data.degradation import downscale
 from ...errors import ElsfaceError
 from ...network.cnn import CNNStream
 from ...network.elsface import ELSFace, ELSFaceConfig
+from .live import WIDE, Picture, move
 from .pictures import picture_html, row_html
 
 PROBES = 4  # random signs over the output channels, which the gradient energy is averaged over
@@ -30,11 +31,11 @@ def receptive_field_explorer(model: ELSFace, face: Tensor) -> ipywidgets.VBox:
     Returns:
         A box whose `controls` are, by name, the menu `weights` ("trained" or "random"), the sliders `recursions` and
         `kernel` (of the residual blocks; the trained stream has its own), and `row` and `column` of the position that
-        looks, in LR pixels; whose `picture` is the HTML that shows gradient energy and receptive field; and whose
-        `values` are the numbers below it: `theory` and `effective`, sides in LR pixels of the square that can be seen
-        and of the one with 90 % of the energy, `theory_share` and `effective_share` of the face that these cover,
-        `centre`, the share of the energy in the position itself, `parameters`, and `multiply_adds` (of a stream as
-        wide as the model's, for this face).
+        looks, in LR pixels (clicked in the picture); whose `picture` is the HTML that shows gradient energy and
+        receptive field; and whose `values` are the numbers below it: `theory` and `effective`, sides in LR pixels of
+        the square that can be seen and of the one with 90 % of the energy, `theory_share` and `effective_share` of the
+        face that these cover, `centre`, the share of the energy in the position itself, `parameters`, and
+        `multiply_adds` (of a stream as wide as the model's, for this face).
 
     Raises:
         ElsfaceError: the model has no CNN stream, or face is not one picture that its scale divides.
@@ -47,7 +48,7 @@ def receptive_field_explorer(model: ELSFace, face: Tensor) -> ipywidgets.VBox:
     lr = downscale(face, config.scale)
     controls = _controls(config, *lr.shape[-2:])
     box = ipywidgets.VBox()
-    box.controls, box.picture = controls, ipywidgets.HTML()
+    box.controls, box.picture = controls, Picture(lambda place: move(controls, place))
     passed = lru_cache(maxsize=16)(lambda weights, kernel, recursions: _passed(model, lr, weights, kernel, recursions))
 
     def draw(change: object = None) -> None:
@@ -64,22 +65,21 @@ def receptive_field_explorer(model: ELSFace, face: Tensor) -> ipywidgets.VBox:
     for control in controls.values():
         control.observe(draw, names="value")
     draw()
-    box.children = [*controls.values(), box.picture]
+    box.children = [*(controls[name] for name in ("weights", "recursions", "kernel")), box.picture]
     return box
 
 
 def _controls(config: ELSFaceConfig, height: int, width: int) -> dict[str, ipywidgets.Widget]:
-    slow = {"continuous_update": False}
     return {
         "weights": ipywidgets.Dropdown(options=["trained", "random"], description="weights"),
         "recursions": ipywidgets.IntSlider(
-            value=config.cnn_recursions, min=1, max=max(4, config.cnn_recursions), description="recursions", **slow
+            value=config.cnn_recursions, min=1, max=max(4, config.cnn_recursions), description="recursions", **WIDE
         ),
         "kernel": ipywidgets.SelectionSlider(
-            options=sorted({1, 3, 5, 7, config.cnn_kernel}), value=config.cnn_kernel, description="kernel", **slow
+            options=sorted({1, 3, 5, 7, config.cnn_kernel}), value=config.cnn_kernel, description="kernel", **WIDE
         ),
-        "row": ipywidgets.IntSlider(value=3 * height // 8, min=0, max=height - 1, description="row", **slow),
-        "column": ipywidgets.IntSlider(value=3 * width // 8, min=0, max=width - 1, description="column", **slow),
+        "row": ipywidgets.BoundedIntText(value=3 * height // 8, min=0, max=height - 1, description="row"),
+        "column": ipywidgets.BoundedIntText(value=3 * width // 8, min=0, max=width - 1, description="column"),
     }
 
 
@@ -162,12 +162,12 @@ def _html(
         _frame(shown, square, step, colour)
     seen = F.interpolate(within[None, None], lr.shape[-2:], mode="area")[0]
     row, column = (at // config.grid for at in place)
-    where = f"row {row}, column {column}"
+    where, grid = f"row {row}, column {column}", (tuple(lr.shape[-2:]), (row, column))
     heat_alt = f"Heat map over the face: what the position at {where} sees, most of it in a square of "
     heat_alt += f"{values['effective']:g} LR pixels inside the receptive field of {values['theory']:g}"
     lr_alt = f"The LR face within the receptive field of the position at {where}; the rest is grey"
     figures = [
-        picture_html(shown, heat_alt, "white: receptive field; orange: 90 % of the gradient energy", 320),
+        picture_html(shown, heat_alt, "white: receptive field; orange: 90 % of the gradient energy", 384, grid),
         picture_html(seen * lr[0].cpu() + (1 - seen) * 0.6, lr_alt, "what the stream can see from there", 192),
         _table(values, where),
     ]

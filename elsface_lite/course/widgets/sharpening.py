@@ -10,7 +10,8 @@ from ...errors import ElsfaceError
 from ...training.losses import gaussian_blur, gaussian_kernel, unsharp_mask
 from ..frequency import radial_profile
 from ..plots import COLORS, faces_html
-from .pictures import img_html, row_html
+from .live import WIDE, Picture
+from .pictures import img_html, row_html, split_html
 
 OFF = -1  # of the threshold: a menu's value None means "nothing chosen" to ipywidgets
 TAPS = (3, 5, 7, 9, 15, 21, 31, 41, 51, 61, 75, 101)
@@ -24,10 +25,10 @@ def sharpening_explorer(face: Tensor) -> ipywidgets.VBox:
 
     Returns:
         A box whose `controls` are, by name, the sliders `taps` (of the Gaussian), `amount` (how much of the detail is
-        added) and `threshold` (in 8-bit levels, -1 for off); whose `picture` is the HTML that shows the sharpened face,
-        what was added on grey, the mask, and the transfer function; and whose `values` are the numbers in it: `sigma`
-        in pixels, `added` in 8-bit levels (mean size), `share` of the mask (mean, 0 to 1), and the `formula` and
-        `measured` factor by which a wave of 1/8 cycle per pixel is enlarged.
+        added) and `threshold` (in 8-bit levels, -1 for off); whose `picture` is the HTML that shows the face before and
+        after with a handle, what was added on grey, the mask, and the transfer function; and whose `values` are the
+        numbers in it: `sigma` in pixels, `added` in 8-bit levels (mean size), `share` of the mask (mean, 0 to 1), and
+        the `formula` and `measured` factor by which a wave of 1/8 cycle per pixel is enlarged.
 
     Raises:
         ElsfaceError: the face has another shape, or is smaller than 16 pixels.
@@ -37,21 +38,20 @@ def sharpening_explorer(face: Tensor) -> ipywidgets.VBox:
             f"the widget takes one face, (1, 3, h, w) with sides of 16 pixels or more, not {tuple(face.shape)}."
         )
     sizes = [taps for taps in TAPS if taps // 2 < min(face.shape[-2:])]
-    slow = {"continuous_update": False, "style": {"description_width": "9em"}}
     controls = {
         "taps": ipywidgets.SelectionSlider(
-            options=sizes, value=51 if 51 in sizes else sizes[-1], description="radius, taps", **slow
+            options=sizes, value=51 if 51 in sizes else sizes[-1], description="radius, taps", **WIDE
         ),
-        "amount": ipywidgets.FloatSlider(value=0.5, min=0, max=3, step=0.1, description="amount", **slow),
+        "amount": ipywidgets.FloatSlider(value=0.5, min=0, max=3, step=0.1, description="amount", **WIDE),
         "threshold": ipywidgets.SelectionSlider(
             options=[("off", OFF)] + [(str(levels), levels) for levels in (0, 2, 5, 10, 20, 40)],
             value=OFF,
             description="threshold, of 255",
-            **slow,
+            **WIDE,
         ),
     }
     box = ipywidgets.VBox()
-    box.controls, box.picture = controls, ipywidgets.HTML()
+    box.controls, box.picture = controls, Picture()
     profile = radial_profile(face)
 
     def draw(change: object = None) -> None:
@@ -92,15 +92,16 @@ def _sharpened(
     curve = _gain_svg(frequencies.tolist(), formula.tolist(), measured.tolist())
     said = f"transfer at 1/8: {values['formula']:.2f} by the formula, {values['measured']:.2f} measured"
     where = "mask: off, so everywhere" if threshold is None else f"mask: {100 * values['share']:.0f} % of the face"
+    split = split_html(
+        {"original": face[0], "sharpened": sharp[0]}, "the face", f"{taps} taps, sigma {sigma:.1f} pixels", 256
+    )
     pictures = {
-        f"{taps} taps, sigma {sigma:.1f} pixels": sharp[0],
         f"added, on grey: {values['added']:.1f} of 255": (sharp - face)[0] + 0.5,
         where: mask[0],
     }
     return values, [
-        faces_html(
-            pictures, "the sharpened face, what sharpening added on grey, and the mask, white where it sharpens"
-        ),
+        split,
+        faces_html(pictures, "what sharpening added, on grey, and the mask, white where it sharpens", 256),
         img_html("svg+xml", curve.encode(), f"Transfer function of the unsharp mask; {said}", said, 320),
     ]
 
@@ -132,5 +133,5 @@ def _gain_svg(frequencies: list[float], formula: list[float], measured: list[flo
     parts.append(f'<text x="{left}" y="12" fill="{COLORS["sr"]}" font-weight="bold">formula, no threshold</text>')
     parts.append(f'<text x="{left + 130}" y="12" fill="{COLORS["lr"]}" font-weight="bold">measured on this face</text>')
     parts.append(f'<text x="{(left + width) / 2}" y="{height - 6}" text-anchor="middle">cycles per pixel</text>')
-    size = f'width="{width}" height="{height}" viewBox="0 0 {width} {height}" font-family="sans-serif" font-size="10"'
+    size = f'width="{width}" height="{height}" viewBox="0 0 {width} {height}" font-family="sans-serif" font-size="11"'
     return f'<svg xmlns="http://www.w3.org/2000/svg" {size}>{"".join(parts)}</svg>'

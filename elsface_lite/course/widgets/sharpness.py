@@ -13,7 +13,8 @@ from ...metrics.image import lpips, psnr
 from ...network.elsface import ELSFace
 from ...network.weights import toward
 from ..plots import faces_html
-from .pictures import handle, split_html
+from .live import WIDE, Picture, chooser
+from .pictures import split_html
 
 STEPS = 10  # of the slider, each kept once it was computed
 
@@ -26,21 +27,19 @@ def sharpness_explorer(faithful: ELSFace, sharp: ELSFace, faces: Mapping[str, Te
         faces: (3, h, w) HR each, in [0, 1], h and w multiples of the scale and 32 or more.
 
     Returns:
-        A box whose `controls` are, by name, the menu `face` and the slider `sharpness`; whose `picture` is the HTML
+        A box whose `controls` are, by name, `face` (clicked) and the slider `sharpness`; whose `picture` is the HTML
         that shows the faithful face and the chosen one, split by the handle, and HR; and whose `values` are `psnr` in
-        dB and `lpips` of the chosen one, and `change` from the faithful one, in 8-bit levels. The handle is the script
-        `handle()`, which the box brings along; where scripts do not run, the two stand side by side.
+        dB and `lpips` of the chosen one, and `change` from the faithful one, in 8-bit levels.
 
     Raises:
         ElsfaceError: the two networks are not of one config, or the network of LPIPS is not installed.
     """
-    wide = {"layout": ipywidgets.Layout(width="32em")}
     controls = {
         "face": ipywidgets.Dropdown(options=list(faces), description="face"),
-        "sharpness": ipywidgets.FloatSlider(value=1, min=0, max=1, step=1 / STEPS, description="sharpness", **wide),
+        "sharpness": ipywidgets.FloatSlider(value=1, min=0, max=1, step=1 / STEPS, description="sharpness", **WIDE),
     }
     box = ipywidgets.VBox()
-    box.controls, box.picture = controls, ipywidgets.HTML()
+    box.controls, box.picture = controls, Picture()
     network = lru_cache(maxsize=STEPS + 1)(lambda sharpness: _between(faithful, sharp, sharpness))
     restored = lru_cache(maxsize=64)(lambda face, sharpness: _restored(network(sharpness), faces[face]))
 
@@ -60,8 +59,7 @@ def sharpness_explorer(faithful: ELSFace, sharp: ELSFace, faces: Mapping[str, Te
     for control in controls.values():
         control.observe(draw, names="value")
     draw()
-    script = {"output_type": "display_data", "data": {"text/html": handle()}, "metadata": {}}
-    box.children = [*controls.values(), box.picture, ipywidgets.Output(outputs=(script,))]
+    box.children = [chooser(controls["face"], faces), controls["sharpness"], box.picture]
     return box
 
 

@@ -1,6 +1,6 @@
 """The widget of chapter 02: a face is restored with the latent style of another."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Any
 
@@ -12,10 +12,11 @@ from ...data.degradation import downscale
 from ...errors import ElsfaceError
 from ...network.elsface import ELSFace
 from ..plots import COLORS
+from .live import WIDE, Picture, chooser
 from .pictures import img_html, picture_html, row_html
 
 BOTH, MEAN, ZERO = "both streams", "mean of these faces", "zero"
-LEFT, STEP, PANEL = 52, 6, 116  # of the bars, in pixels: space for the scale, from bar to bar, height of a row
+LEFT, STEP, PANEL = 56, 7, 116  # of the charts, in pixels: space for the scale, from channel to channel, height
 STREAMS = {"both": ("CNN stream", "Transformer stream"), "cnn": ("CNN stream",), "transformer": ("Transformer stream",)}
 
 
@@ -27,11 +28,11 @@ def style_mixer(model: ELSFace, faces: Mapping[str, Tensor]) -> ipywidgets.VBox:
         faces: at least two, (3, h, w) each, HR in [0, 1], h and w multiples of the network's scale.
 
     Returns:
-        A box whose `controls` are, by name, the menus `face`, `donor` (whose style comes in; also the mean of all faces
-        or zero) and `stream`, the range `channels` (first and last that are replaced), and the slider `mix` (0: the
-        face's own style, 1: the donor's, above 1: past it by that factor); whose `picture` is the HTML with both
-        restorations, their difference and a bar for every weight; and whose `values` are the numbers in it: `own` and
-        `mixed`, PSNR in dB, and `moved`, the largest change of a weight.
+        A box whose `controls` are, by name, `face` and `donor` (both clicked; the donor's style comes in, and may be
+        the mean of all faces or zero), the menu `stream`, the range `channels` (first and last that are replaced), and
+        the slider `mix` (0: the face's own style, 1: the donor's, above 1: past it by that factor); whose `picture` is
+        the HTML with both restorations, their difference and a bar for every weight; and whose `values` are the numbers
+        in it: `own` and `mixed`, PSNR in dB, and `moved`, the largest change of a weight.
 
     Raises:
         ElsfaceError: the network has no styles, there are fewer than two faces, or a face has another shape.
@@ -40,19 +41,17 @@ def style_mixer(model: ELSFace, faces: Mapping[str, Tensor]) -> ipywidgets.VBox:
     _check(model, faces)
     styles = _styles(model, faces)
     names, last = STREAMS[model.config.streams], model.config.channels - 1
-    slow = {"continuous_update": False}
-    wide = slow | {"layout": ipywidgets.Layout(width="34em")}
     controls = {
         "face": ipywidgets.Dropdown(options=list(faces), description="face"),
         "donor": ipywidgets.Dropdown(options=list(styles), value=list(faces)[1], description="style of"),
         "stream": ipywidgets.Dropdown(options=list(dict.fromkeys([BOTH, *names])), description="in"),
-        "channels": ipywidgets.IntRangeSlider(value=(0, last), min=0, max=last, description="channels", **wide),
+        "channels": ipywidgets.IntRangeSlider(value=(0, last), min=0, max=last, description="channels", **WIDE),
         "mix": ipywidgets.SelectionSlider(
-            options=[0, 0.25, 0.5, 0.75, 1, 2, 5, 10, 30, 100], value=1, description="mix", **wide
+            options=[0, 0.25, 0.5, 0.75, 1, 2, 5, 10, 30, 100], value=1, description="mix", **WIDE
         ),
     }
     box = ipywidgets.VBox()
-    box.controls, box.picture = controls, ipywidgets.HTML()
+    box.controls, box.picture = controls, Picture()
     lrs = {name: downscale(face[None], model.config.scale) for name, face in faces.items()}
     own_restored = lru_cache(maxsize=32)(lambda face: _restored(model, lrs[face], styles[face]))
 
@@ -77,8 +76,8 @@ def style_mixer(model: ELSFace, faces: Mapping[str, Tensor]) -> ipywidgets.VBox:
     for control in controls.values():
         control.observe(draw, names="value")
     draw()
-    menus = ipywidgets.HBox([controls["face"], controls["donor"], controls["stream"]])
-    box.children = [menus, controls["channels"], controls["mix"], box.picture]
+    choices = [chooser(controls[name], faces) for name in ("face", "donor")]
+    box.children = [*choices, *(controls[name] for name in ("stream", "channels", "mix")), box.picture]
     return box
 
 
@@ -133,34 +132,43 @@ def _faces_html(own: Tensor, mixed: Tensor, values: Mapping[str, float], donor: 
 
 
 def _bars_html(name: str, own: Tensor, mixed: Tensor, channels: tuple[int, int]) -> str:
-    """The weights of one stream as bars, (c,) each; below them what the mixing moved, on a scale of its own."""
+    """The weights of one stream, (c,) each, own and mixed as dots; below them what the mixing moved, as bars."""
     width, height = LEFT + STEP * len(own) + 8, 2 * PANEL
     moved = mixed - own
     yellow = f'x="{LEFT + STEP * channels[0]}" width="{STEP * (channels[1] - channels[0] + 1)}"'
+    low, high = (f([own.min().item(), own.max().item(), mixed.min().item(), mixed.max().item()]) for f in (min, max))
+    dots, place = _scaled(f"{name}: weights, own as rings, mixed as dots", low, high, width, 0)
+    for channel, (ring, dot) in enumerate(zip(own.tolist(), mixed.tolist(), strict=True)):
+        x, (y, at) = LEFT + STEP * (channel + 0.5), (place(ring), place(dot))
+        dots.append(f'<path d="M{x} {y:.1f}V{at:.1f}" stroke="{COLORS["sr"]}"/>')
+        dots.append(f'<circle cx="{x}" cy="{y:.1f}" r="2.5" fill="white" stroke="#555555"/>')
+        dots.append(f'<circle cx="{x}" cy="{at:.1f}" r="1.8" fill="{COLORS["sr"]}"/>')
+    low, high = min(moved.min().item(), 0), max(moved.max().item(), 0)
+    bars, place = _scaled("mixed minus own", low, high, width, PANEL)
+    for channel, value in enumerate(moved.tolist()):
+        x, y, at = LEFT + STEP * (channel + 0.5), place(0), place(value)
+        bars.append(f'<path d="M{x} {y:.1f}V{at:.1f}" stroke="{COLORS["lr"]}" stroke-width="{STEP - 3}"/>')
     parts = [
         f'<rect width="{width}" height="{height}" fill="white"/>',
         f'<rect {yellow} y="20" height="{height - 24}" fill="#FFF3C4"/>',
-        *_panel(f"{name}: weights, own in grey, mixed in blue", {"#AAAAAA": own, COLORS["sr"]: mixed}, 0),
-        *_panel("mixed minus own", {COLORS["lr"]: moved}, PANEL),
+        *dots,
+        *bars,
     ]
     size = f'width="{width}" height="{height}" font-family="sans-serif" font-size="12"'
     svg = f'<svg xmlns="http://www.w3.org/2000/svg" {size}>{"".join(parts)}</svg>'
     alt = f"{len(own)} weights of the {name}; the mixing moves them by up to {moved.abs().max().item():.4f}"
-    return img_html("svg+xml", svg.encode(), alt, f"{name}: a bar a channel, yellow where styles are mixed", width)
+    return img_html("svg+xml", svg.encode(), alt, f"{name}: a place a channel, yellow where styles are mixed", width)
 
 
-def _panel(title: str, bars: Mapping[str, Tensor], top: int) -> list[str]:
-    """Bars of every colour side by side, up and down from zero, with the scale to the left."""
-    scale = max([values.abs().max().item() for values in bars.values()] + [1e-6])
-    middle, half, thick = top + 20 + (PANEL - 24) // 2, (PANEL - 40) / 2, (STEP - 1) / len(bars)
+def _scaled(title: str, low: float, high: float, width: int, top: int) -> tuple[list[str], Callable[[float], float]]:
+    """Title and scale of a panel from low to high, and where a value lies in it, in pixels from above."""
+    high = max(high, low + 1e-6)
+
+    def place(value: float) -> float:
+        return top + PANEL - 10 - (PANEL - 40) * (value - low) / (high - low)
+
     parts = [f'<text x="{LEFT}" y="{top + 14}">{title}</text>']
-    for i, (color, values) in enumerate(bars.items()):
-        for channel, value in enumerate(values.tolist()):
-            x, length = LEFT + STEP * channel + i * thick, half * value / scale
-            size = f'width="{thick}" height="{abs(length):.1f}"'
-            parts.append(f'<rect x="{x}" y="{middle - max(length, 0):.1f}" {size} fill="{color}"/>')
-            end = x + thick
-    for value in (scale, 0, -scale):
-        y = middle - half * value / scale + 4
-        parts.append(f'<text x="{LEFT - 4}" y="{y:.0f}" text-anchor="end">{value:.2g}</text>')
-    return [*parts, f'<path d="M{LEFT} {middle}H{end}" stroke="black" stroke-width="0.5"/>']
+    for value in dict.fromkeys((low, high, *((0.0,) if low < -0.2 * high and high > -0.2 * low else ()))):
+        parts.append(f'<path d="M{LEFT} {place(value):.1f}H{width - 8}" stroke="black" stroke-width="0.4"/>')
+        parts.append(f'<text x="{LEFT - 4}" y="{place(value) + 4:.0f}" text-anchor="end">{value:.2g}</text>')
+    return parts, place

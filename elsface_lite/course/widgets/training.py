@@ -10,6 +10,7 @@ import ipywidgets
 
 from ...errors import ElsfaceError
 from ..plots import COLORS
+from .live import Picture
 from .panels import HEIGHT, PALE, WIDTH, Points, draw_panel
 from .pictures import img_html
 
@@ -42,13 +43,12 @@ def training_curves(log: str | os.PathLike[str] | None = None, bicubic: float | 
     Raises:
         ElsfaceError: the log cannot be read, or is no log of a run.
     """
-    slow = {"continuous_update": False}
     controls = {
-        "smooth": ipywidgets.SelectionSlider(options=[1, 3, 5, 10, 25, 50], description="smooth", **slow),
-        "start": ipywidgets.FloatSlider(value=0, min=0, max=0.9, step=0.05, description="leave out", **slow),
+        "smooth": ipywidgets.SelectionSlider(options=[1, 3, 5, 10, 25, 50], description="smooth"),
+        "start": ipywidgets.FloatSlider(value=0, min=0, max=0.9, step=0.05, description="leave out"),
     }
     box = ipywidgets.VBox()
-    box.controls, box.picture = controls, ipywidgets.HTML()
+    box.controls, box.picture = controls, Picture()
     box.records = [] if log is None else _read_log(Path(log))
 
     def draw(change: object = None) -> None:
