@@ -1,4 +1,4 @@
-"""A picture of a widget in a browser, with a model that notes what is sent: pointer, keyboard, and what a redraw keeps."""
+"""A widget's picture in a browser, with a model that notes what is sent: pointer, keyboard, what a redraw keeps."""
 
 import json
 

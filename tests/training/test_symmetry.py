@@ -22,9 +22,9 @@ from elsface_lite.training.trainer import Trainer
 CONFIGS = {
     "lite": ELSFaceConfig.lite(),
     "x8": ELSFaceConfig.lite(scale=8, grid=2),
-    "paper": ELSFaceConfig.paper(hfebs=1, hfeb_blocks=2),
+    "paper": ELSFaceConfig.paper(channels=16, hfebs=1, hfeb_blocks=2),
     "shifted windows": ELSFaceConfig.lite(channels=16, depth=2, hfeb_blocks=2),
-    "without styles": ELSFaceConfig.paper(style="none", hfebs=1, hfeb_blocks=1),
+    "without styles": ELSFaceConfig.paper(channels=16, style="none", hfebs=1, hfeb_blocks=1),
     "CNN stream": ELSFaceConfig.lite(streams="cnn", hfebs=0, hfeb_skip=False),
 }
 
