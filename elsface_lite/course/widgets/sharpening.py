@@ -91,7 +91,8 @@ def _sharpened(
     }
     curve = _gain_svg(frequencies.tolist(), formula.tolist(), measured.tolist())
     said = f"transfer at 1/8: {values['formula']:.2f} by the formula, {values['measured']:.2f} measured"
-    where = "mask: off, so everywhere" if threshold is None else f"mask: {100 * values['share']:.0f} % of the face"
+    share = f"{100 * values['share']:.0f} % of the face"
+    where = "no threshold: everywhere" if threshold is None else f"threshold mask: {share}"
     split = split_html(
         {"original": face[0], "sharpened": sharp[0]}, "the face", f"{taps} taps, sigma {sigma:.1f} pixels", 256
     )
@@ -101,7 +102,7 @@ def _sharpened(
     }
     return values, [
         split,
-        faces_html(pictures, "what sharpening added, on grey, and the mask, white where it sharpens", 256),
+        faces_html(pictures, "what sharpening added, on grey, and the threshold mask, bright where it sharpens", 256),
         img_html("svg+xml", curve.encode(), f"Transfer function of the unsharp mask; {said}", said, 320),
     ]
 
