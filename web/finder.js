@@ -24,15 +24,16 @@ export async function findFaces(photograph, settings, stages) {
   const factor = Math.min(2, Math.sqrt(looks[1] / size(photograph)));
   const overview = resized(photograph, factor), found = [];
   if (factor < 1) change(overview, (value) => Math.round(255 * value) / 255);
-  for (const pixels of size(overview) > looks[0] ? looks : looks.slice(1)) {
-    const part = Math.min(1, Math.sqrt(pixels / size(overview)));
-    const look = part < 1 ? resized(overview, part) : overview;
-    for (const quarters of turnsOf(found)) {
-      for (const { box, score } of await uprightIn(look, quarters, settings, stages)) {
-        found.push({ box: scaled(box, 1 / (part * factor)), score, quarters });
-      }
+  const part = Math.min(1, Math.sqrt(looks[0] / size(overview)));
+  const small = part < 1 ? resized(overview, part) : overview;
+  async function look(image, times, quarters) {
+    for (const { box, score } of await uprightIn(image, quarters, settings, stages)) {
+      found.push({ box: scaled(box, 1 / times), score, quarters });
     }
   }
+  await look(overview, factor, 0);
+  for (const quarters of [1, 2, 3]) await look(small, part * factor, quarters);
+  if (part < 1) for (const quarters of turnsOf(found).filter(Boolean)) await look(overview, factor, quarters);
   return eachOnce(found, settings).sort((a, b) => b.side - a.side);
 }
 
