@@ -81,6 +81,7 @@ def settings(networks: dict[str, ELSFace], out: Path) -> dict[str, object]:
         "around": box.AROUND,
         "looks": finder.LOOKS,
         "window": finder.WINDOW,
+        "sure": finder.SURE,
         "leaning": finder.LEANING,
         "sides": finder.SIDES,
         "apart": finder.APART,

@@ -12,9 +12,6 @@
 import { average, between } from './pictures.js';
 
 const BATCH = 256;
-// Boxes are reckoned in float32, as in PyTorch: on the first stage's grid many overlap by exactly the limit, and the
-// last bit decides which of them are kept.
-const f32 = Math.fround;
 
 /**
  * @param {Picture} image values in [-1, 1]
@@ -23,43 +20,53 @@ const f32 = Math.fround;
  * @returns {Promise<Candidate[]>} the landmarks are left and right eye, nose, left and right corner of the mouth
  */
 export async function detect(image, settings, stages) {
-  let found = await propose(image, settings, stages[0]);
-  found = await judge(image, found, 24, settings.thresholds[1], stages[1], settings);
-  return judge(image, found, 48, settings.thresholds[2], stages[2], settings);
+  const levels = pyramid(image, settings);
+  let found = await propose(levels.slice(1), settings, stages[0]);
+  found = await judge(levels, found, 24, settings.thresholds[1], stages[1]);
+  return judge(levels, found, 48, settings.thresholds[2], stages[2]);
 }
 
-/** The first stage on every level of a pyramid. */
-async function propose(image, settings, stage) {
-  const { width, height } = image, whole = { left: 0, top: 0, right: width, bottom: height }, found = [];
-  for (let scale = settings.cell / settings.window; ; scale *= settings.shrink) {
-    if (scale * Math.min(width, height) < settings.cell) break;
-    const [w, h] = [Math.trunc(width * scale), Math.trunc(height * scale)];
-    const level = new Float32Array(3 * w * h);
-    average(image, whole, w, h, level);
-    const slid = slide(await stage(level, [1, 3, h, w]), scale, settings);
-    found.push(...suppress(slid, 0.5, settings).map(shifted));
+/** The picture itself, and levels in which faces are as large as the first stage's windows. */
+function pyramid(image, { cell, window, shrink }) {
+  const levels = [{ image, scale: 1 }];
+  for (let scale = cell / window; scale * Math.min(image.width, image.height) >= cell; scale *= shrink) {
+    const { image: larger } = levels[Math.max(0, levels.length - 2)];
+    const level = average(larger, Math.trunc(image.width * scale), Math.trunc(image.height * scale));
+    levels.push({ image: level, scale });
   }
-  return suppress(found, 0.7, settings);
+  return levels;
 }
 
-/** What the first stage says of one level. */
-function slide({ scores, shifts }, scale, { thresholds, stride, cell }) {
+/** The first stage on every level: the surest first. */
+async function propose(levels, settings, stage) {
+  const found = [];
+  for (const { image, scale } of levels) {
+    const windows = slide(await stage(image.data, [1, 3, image.height, image.width]), settings);
+    for (const { box, ...rest } of suppress(windows, 0.5)) {
+      found.push(shifted({ box: box.map((side) => side / scale), ...rest }));
+    }
+  }
+  return found.sort((a, b) => b.score - a.score).slice(0, settings.maxBoxes);
+}
+
+/** What the first stage says of one level, in its pixels. */
+function slide({ scores, shifts }, { thresholds, stride, cell }) {
   const columns = scores.dims[3], size = scores.dims[2] * columns, found = [];
   for (let i = 0; i < size; i++) {
     if (scores.data[i] <= thresholds[0]) continue;
     const [x, y] = [stride * (i % columns), stride * Math.floor(i / columns)];
-    const box = [x, y, x + cell, y + cell].map((side) => f32(side / f32(scale)));
-    found.push({ box, score: scores.data[i], shift: [0, 1, 2, 3].map((k) => shifts.data[k * size + i]) });
+    const shift = [0, 1, 2, 3].map((k) => shifts.data[k * size + i]);
+    found.push({ box: [x, y, x + cell, y + cell], score: scores.data[i], shift });
   }
   return found;
 }
 
 /** A later stage on the windows that are left. */
-async function judge(image, candidates, size, threshold, stage, settings) {
+async function judge(levels, candidates, size, threshold, stage) {
   const found = [];
   for (let start = 0; start < candidates.length; start += BATCH) {
     const boxes = candidates.slice(start, start + BATCH).map(({ box }) => square(box));
-    const { scores, shifts, landmarks } = await stage(windows(image, boxes, size), [boxes.length, 3, size, size]);
+    const { scores, shifts, landmarks } = await stage(windows(levels, boxes, size), [boxes.length, 3, size, size]);
     boxes.forEach((box, i) => {
       if (scores.data[i] <= threshold) return;
       const [side] = sizeOf(box), points = landmarks?.data.subarray(10 * i, 10 * i + 10); // x of all five, then y
@@ -69,52 +76,52 @@ async function judge(image, candidates, size, threshold, stage, settings) {
       });
     });
   }
-  return suppress(found.map(shifted), 0.5, settings);
+  return suppress(found.map(shifted), 0.5);
 }
 
 /** Moves the four sides by fractions of the box's width and height. */
 function shifted({ box, shift, ...rest }) {
   const size = sizeOf(box);
-  return { ...rest, box: box.map((side, k) => f32(side + f32(shift[k] * size[k % 2]))) };
+  return { ...rest, box: box.map((side, k) => side + shift[k] * size[k % 2]) };
 }
 
-const sizeOf = ([left, top, right, bottom]) => [f32(right - left), f32(bottom - top)];
+const sizeOf = ([left, top, right, bottom]) => [right - left, bottom - top];
 
 /** The square around the box's centre with its longer side. */
 function square(box) {
   const [left, top, right, bottom] = box, half = Math.max(...sizeOf(box)) / 2;
-  const [x, y] = [f32(left + right) / 2, f32(top + bottom) / 2];
-  return [x - half, y - half, x + half, y + half].map(f32);
+  const [x, y] = [(left + right) / 2, (top + bottom) / 2];
+  return [x - half, y - half, x + half, y + half];
 }
 
-/** Cuts each box out, mid-grey beyond the border: (n, 3, size, size). */
-function windows(image, boxes, size) {
+/** Cuts each box out of the level that has little more pixels than needed: (n, 3, size, size). */
+function windows(levels, boxes, size) {
   const cutOut = new Float32Array(boxes.length * 3 * size * size);
   boxes.forEach((box, i) => {
-    const [left, top, right, bottom] = box.map(Math.round);
+    const [side] = sizeOf(box), { image, scale } = levels.findLast((level, n) => !n || side * level.scale >= size);
+    const [left, top, right, bottom] = box.map((place) => place * scale);
     const window = cutOut.subarray(i * 3 * size * size, (i + 1) * 3 * size * size);
-    const fill = right - left >= size ? average : between; // of a few pixels, means would make blocks
-    fill(image, { left, top, right, bottom }, size, size, window);
+    between(image, { left, top, right, bottom }, size, size, window);
   });
   return cutOut;
 }
 
 /** Non-maximum suppression: of boxes that overlap by more than the limit, the surest is kept. */
-function suppress(candidates, limit, { maxBoxes }) {
-  const left = candidates.toSorted((a, b) => b.score - a.score).slice(0, maxBoxes), kept = [];
-  for (const one of left) if (!kept.some((other) => overlaps(other.box, one.box, limit))) kept.push(one);
+function suppress(candidates, limit) {
+  const kept = [];
+  for (const one of candidates.toSorted((a, b) => b.score - a.score)) {
+    if (!kept.some((other) => overlaps(other.box, one.box, limit))) kept.push(one);
+  }
   return kept;
 }
 
 function overlaps(a, b, limit) {
-  const width = f32(Math.min(a[2], b[2]) - Math.max(a[0], b[0]));
-  const height = f32(Math.min(a[3], b[3]) - Math.max(a[1], b[1]));
+  const width = Math.min(a[2], b[2]) - Math.max(a[0], b[0]), height = Math.min(a[3], b[3]) - Math.max(a[1], b[1]);
   if (width <= 0 || height <= 0) return false;
-  const inner = f32(width * height);
-  return inner > f32(f32(limit) * f32(f32(area(a) + area(b)) - inner));
+  return width * height > limit * (area(a) + area(b) - width * height);
 }
 
 function area(box) {
   const [width, height] = sizeOf(box);
-  return f32(width * height);
+  return width * height;
 }

@@ -24,21 +24,27 @@ export async function findFaces(photograph, settings, stages) {
   const factor = Math.min(2, Math.sqrt(looks[1] / size(photograph)));
   const overview = resized(photograph, factor), found = [];
   if (factor < 1) change(overview, (value) => Math.round(255 * value) / 255);
-  for (const pixels of size(overview) > looks[0] ? looks : looks.slice(1)) {
-    const part = Math.min(1, Math.sqrt(pixels / size(overview)));
-    const look = part < 1 ? resized(overview, part) : overview;
-    for (const quarters of turnsOf(found)) {
-      for (const { box, score } of await uprightIn(look, quarters, settings, stages)) {
-        found.push({ box: scaled(box, 1 / (part * factor)), score, quarters });
-      }
+  const part = Math.min(1, Math.sqrt(looks[0] / size(overview)));
+  async function look(image, times, quarters) {
+    for (const { box, score } of await uprightIn(image, quarters, settings, stages)) {
+      found.push({ box: scaled(box, 1 / times), score, quarters });
     }
   }
-  return eachOnce(found, settings).sort((a, b) => b.side - a.side);
+  if (part < 1) {
+    await look(overview, factor, 0);
+    const small = resized(overview, part);
+    for (const quarters of [0, 1, 2, 3]) await look(small, part * factor, quarters);
+  }
+  const first = turnsOf(found, settings).filter((quarters) => quarters || part === 1);
+  for (const quarters of first) await look(overview, factor, quarters);
+  const turns = turnsOf(found, settings), kept = found.filter(({ quarters }) => turns.includes(quarters));
+  return eachOnce(kept, settings).map(({ box }) => box).sort((a, b) => b.side - a.side);
 }
 
-/** The quarter turns to search in: upright, and those in which a face was found; all where there is none. */
-function turnsOf(found) {
-  return found.length ? [...new Set([0, ...found.map(({ quarters }) => quarters)])].sort() : [0, 1, 2, 3];
+/** The quarter turns to search in: upright, and those in which a face surely is; all where there is none. */
+function turnsOf(found, settings) {
+  const sure = eachOnce(found, settings).filter(({ score }) => score > settings.sure);
+  return sure.length ? [...new Set([0, ...sure.map(({ quarters }) => quarters)])].sort() : [0, 1, 2, 3];
 }
 
 /** The faces that stand upright once the picture is turned counterclockwise by so many quarters. */
@@ -62,8 +68,8 @@ function checked({ box: [left, top, right, bottom], landmarks, score }, settings
 function eachOnce(found, { around }) {
   const quarter = Math.PI / 2, lean = ({ angle }) => Math.abs(angle - quarter * Math.round(angle / quarter));
   const unsure = ({ box, score }) => 0.1 * lean(box) - score, kept = [];
-  for (const { box } of found.toSorted((a, b) => unsure(a) - unsure(b))) {
-    if (!kept.some((other) => covered(box, other, around) > 0.5)) kept.push(box);
+  for (const one of found.toSorted((a, b) => unsure(a) - unsure(b))) {
+    if (!kept.some((other) => covered(one.box, other.box, around) > 0.5)) kept.push(one);
   }
   return kept;
 }

@@ -183,60 +183,65 @@ function nearest(x, size, step, pixels, weights, start) {
 }
 
 /**
- * Means over equal cells of a part, which may lie beyond the border, where all is 0: `adaptive_avg_pool2d`.
+ * Means over equal cells of a picture: `adaptive_avg_pool2d`.
  *
  * @param {Picture} image
- * @param {Part} part
- * @param {Float32Array} out (3, height, width), filled
+ * @returns {Picture}
  */
-export function average(image, { left, top, right, bottom }, width, height, out) {
-  const columns = cells(left, right, width), rows = cells(top, bottom, height);
-  const [first, last] = [Math.max(0, left), Math.min(image.width, right)], line = new Float64Array(image.width);
+export function average(image, width, height) {
+  const mean = picture(width, height), columns = cells(image.width, width), rows = cells(image.height, height);
+  const line = new Float64Array(image.width);
   for (let channel = 0, to = 0; channel < 3; channel++) {
     for (const [y0, y1] of rows) {
       line.fill(0);
-      for (let y = Math.max(0, y0); y < Math.min(y1, image.height); y++) {
+      for (let y = y0; y < y1; y++) {
         const start = (channel * image.height + y) * image.width;
-        for (let x = first; x < last; x++) line[x] += image.data[start + x];
+        for (let x = 0; x < image.width; x++) line[x] += image.data[start + x];
       }
       for (const [x0, x1] of columns) {
         let sum = 0;
-        for (let x = Math.max(first, x0); x < Math.min(last, x1); x++) sum += line[x];
-        out[to++] = sum / ((y1 - y0) * (x1 - x0));
+        for (let x = x0; x < x1; x++) sum += line[x];
+        mean.data[to++] = sum / ((y1 - y0) * (x1 - x0));
       }
     }
   }
+  return mean;
 }
 
-function cells(start, end, count) {
-  const size = end - start;
+function cells(size, count) {
   return Array.from({ length: count }, (_, i) => [
-    start + Math.floor((i * size) / count),
-    start + Math.ceil(((i + 1) * size) / count),
+    Math.floor((i * size) / count),
+    Math.ceil(((i + 1) * size) / count),
   ]);
 }
 
-/** The same by bilinear interpolation: `interpolate` of a part that is smaller than what is made of it. */
+/**
+ * A picture at equal steps over a part, bilinear, 0 beyond its border: `grid_sample`.
+ *
+ * @param {Picture} image
+ * @param {Part} part also between its pixels
+ * @param {Float32Array} out (3, height, width), filled
+ */
 export function between(image, { left, top, right, bottom }, width, height, out) {
   const columns = neighbours(left, right, width), rows = neighbours(top, bottom, height);
   for (let channel = 0, to = 0; channel < 3; channel++) {
     const at = (x, y) => (x < 0 || y < 0 || x >= image.width || y >= image.height ? 0
       : image.data[(channel * image.height + y) * image.width + x]);
-    for (const [y0, y1, down] of rows) {
-      for (const [x0, x1, across] of columns) {
-        const above = at(x0, y0) + across * (at(x1, y0) - at(x0, y0));
-        const below = at(x0, y1) + across * (at(x1, y1) - at(x0, y1));
+    for (const [y, down] of rows) {
+      for (const [x, across] of columns) {
+        const above = at(x, y) + across * (at(x + 1, y) - at(x, y));
+        const below = at(x, y + 1) + across * (at(x + 1, y + 1) - at(x, y + 1));
         out[to++] = above + down * (below - above);
       }
     }
   }
 }
 
-/** For each of `count` places the two pixels beside it, and how far it lies from the first to the second. */
+/** For each of `count` places the pixel before it, and how far it lies from this to the next. */
 function neighbours(start, end, count) {
   return Array.from({ length: count }, (_, i) => {
-    const place = Math.max(0, ((i + 0.5) * (end - start)) / count - 0.5), first = Math.floor(place);
-    return [start + first, Math.min(start + first + 1, end - 1), place - first];
+    const place = start + ((i + 0.5) * (end - start)) / count - 0.5, first = Math.floor(place);
+    return [first, place - first];
   });
 }
 

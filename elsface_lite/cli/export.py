@@ -5,6 +5,7 @@ from pathlib import Path
 
 from ..errors import ElsfaceError
 from ..inference.export import OPSET, OPSETS, calibration_faces, export_int8, export_onnx, exported_name
+from ..inference.restore import weights_for
 from ..network.weights import load_pretrained
 
 
@@ -15,7 +16,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "multiply 8-bit integers, whose ranges are learned from faces."
     )
     parser.add_argument(
-        "--weights", default="lite-x4", metavar="NAME", help="weights by name, a file, or owner/name on a hub (lite-x4)"
+        "--weights",
+        default=weights_for(lr=False),
+        metavar="NAME",
+        help="by name, a file, or owner/name on a hub (what restore takes for photographs: %(default)s)",
     )
     parser.add_argument("--to", choices=["onnx"], default="onnx", help="the format (onnx)")
     parser.add_argument(

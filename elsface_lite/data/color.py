@@ -39,6 +39,12 @@ def to_srgb(image: Tensor, profile: bytes) -> Tensor:
     return _converted(image, profile, back=False)
 
 
+def pil_in_srgb(picture: Image.Image, profile: bytes) -> Image.Image:
+    """A PIL image of a profile in sRGB, grey as grey."""
+    colors = _transform(profile, picture.mode, False).apply(picture)
+    return colors.convert(picture.mode)
+
+
 def from_srgb(image: Tensor, profile: bytes, channels: int) -> Tensor:
     """(3, h, w), sRGB in [0, 1] -> (channels, h, w) of a profile, channels = 1 or 3."""
     return _converted(image, profile, back=True, mode="L" if channels == 1 else "RGB")

@@ -19,24 +19,27 @@ class Format:
         suffix: of a new file.
         alpha: whether it holds transparency.
         options: for Pillow's encoder, `quality` among them where the kind has one.
+        holds: what else Pillow writes into it, by the names of its options.
     """
 
     suffix: str
     alpha: bool
     options: dict[str, Any]
+    holds: frozenset[str] = frozenset()
 
 
 LOSSY = {"quality": QUALITY}
+FACTS = frozenset({"icc_profile", "exif", "xmp"})
 WRITTEN = {
-    "JPEG": Format(".jpg", False, LOSSY | {"subsampling": 0}),
+    "JPEG": Format(".jpg", False, LOSSY | {"subsampling": 0}, FACTS | {"dpi"}),
     # Pillow's own level takes several times as long, beside a network that wants the same cores.
-    "PNG": Format(".png", True, {"compress_level": 1}),
-    "WEBP": Format(".webp", True, LOSSY | {"exact": True}),
-    "TIFF": Format(".tif", True, {"compression": "tiff_adobe_deflate"}),
-    "AVIF": Format(".avif", True, LOSSY),
-    "HEIF": Format(".heic", True, LOSSY),
+    "PNG": Format(".png", True, {"compress_level": 1}, FACTS | {"dpi"}),
+    "WEBP": Format(".webp", True, LOSSY | {"exact": True}, FACTS),
+    "TIFF": Format(".tif", True, {"compression": "tiff_adobe_deflate"}, FACTS | {"dpi"}),
+    "AVIF": Format(".avif", True, LOSSY, FACTS),
+    "HEIF": Format(".heic", True, LOSSY, FACTS),
     "JPEG2000": Format(".jp2", True, {}),
-    "BMP": Format(".bmp", False, {}),
+    "BMP": Format(".bmp", False, {}, frozenset({"dpi"})),
     "TGA": Format(".tga", True, {}),
     "PPM": Format(".ppm", False, {}),
 }

@@ -8,12 +8,12 @@ from typing import IO, Any
 import numpy as np
 import torch
 import torch.nn.functional as F
-from PIL import Image
+from PIL import Image, PngImagePlugin
 from torch import Tensor
 
 from ..errors import ElsfaceError
 from ..files import whole_file
-from .color import from_srgb, to_pil, to_srgb, usable_profile, without_ink
+from .color import from_srgb, pil_in_srgb, to_pil, to_srgb, usable_profile, without_ink
 from .decode import MAX_PHOTOGRAPH, deep_grey, is_deep, named, one_line, open_image, read_bytes, upright
 from .degradation import upscale
 from .formats import WRITTEN, Format
@@ -22,6 +22,8 @@ BAND = 4_000_000  # pixels that are copied from Pillow at a time
 EXIF_KEPT = (0x010E, 0x010F, 0x0110, 0x0131, 0x0132, 0x013B, 0x8298)  # description, camera, software, date, rights
 EXIF_FOLDERS = (0x8769, 0x8825)  # what the camera did, and where it was
 EXIF_SIZES = (0xA002, 0xA003)  # width and height, which may change
+XMP = 0x02BC  # among a TIFF's tags
+LONGEST_XMP = 65_504  # bytes, in a JPEG
 
 
 @dataclass
@@ -34,6 +36,7 @@ class Photograph:
         alpha: (h, w), uint8, 255 where it is opaque; None if it is everywhere.
         profile: the ICC profile of its colours, where they are not sRGB.
         exif: date, camera, rights and place, for Pillow's encoders.
+        xmp: what other programs noted, as it was.
         dpi: dots per inch, across and down.
         format: of its file, a key of `WRITTEN`, or another name of Pillow's.
         note: what the reader of the file should know.
@@ -43,6 +46,7 @@ class Photograph:
     alpha: Tensor | None = None
     profile: bytes | None = None
     exif: bytes = b""
+    xmp: bytes = b""
     dpi: tuple[float, float] | None = None
     format: str = "PNG"
     note: str | None = field(default=None, compare=False)
@@ -122,12 +126,9 @@ class Photograph:
             ElsfaceError: the place cannot be written, or the kind cannot hold this picture.
         """
         form = WRITTEN[kind]
-        options = dict(form.options)
+        options = form.options | self._facts(kind)
         if quality and "quality" in options:
             options["quality"] = quality
-        exif = _without_folders(self.exif) if kind == "TIFF" and self.exif else self.exif
-        facts = {"exif": exif, "icc_profile": self.profile, "dpi": self.dpi}
-        options |= {name: value for name, value in facts.items() if value}
         picture = self._picture(form)
         with whole_file(path) as beside:
             try:
@@ -135,14 +136,38 @@ class Photograph:
             except (ValueError, SyntaxError, RuntimeError) as error:
                 raise ElsfaceError(f"cannot write {path} as {kind} ({error}): choose another format.") from error
 
+    def lost(self, kind: str) -> str | None:
+        """What a kind of file cannot hold of it, in a few words; None if there is nothing."""
+        words = {"exif": "date and camera", "xmp": "XMP"}
+        lost = [word for name, word in words.items() if getattr(self, name) and not self._fits(name, kind)]
+        if kind == "TIFF" and any(folder in _loaded(self.exif) for folder in EXIF_FOLDERS):
+            lost.append("camera's settings, place")
+        return f"not in the {kind}: {', '.join(lost)}" if lost else None
+
+    def _fits(self, name: str, kind: str) -> bool:
+        too_long = (name, kind) == ("xmp", "JPEG") and len(self.xmp) > LONGEST_XMP
+        return name in WRITTEN[kind].holds and not too_long
+
+    def _facts(self, kind: str) -> dict[str, Any]:
+        """What the kind of file can hold beside the pixels, for Pillow's encoder."""
+        facts: dict[str, Any] = dict(exif=self.exif, icc_profile=self.profile, xmp=self.xmp, dpi=self.dpi)
+        if kind == "TIFF":
+            facts["exif"] = _without_folders(self.exif, self.xmp)
+        if kind == "PNG" and self.xmp:
+            facts["pnginfo"] = PngImagePlugin.PngInfo()
+            facts["pnginfo"].add_itxt("XML:com.adobe.xmp", self.xmp.decode("utf-8", "replace"))
+        return {name: value for name, value in facts.items() if value and (name == "pnginfo" or self._fits(name, kind))}
+
     def _picture(self, form: Format) -> Image.Image:
-        if self.alpha is not None and not form.alpha:
-            return to_pil(self._on_white())
+        """Its pixels, in sRGB where the file holds no profile."""
         if self.pixels.dtype != torch.uint8 and len(self.pixels) == 1 and form is WRITTEN["PNG"]:
             return Image.fromarray((65535 * self.pixels[0]).round().numpy().astype(np.uint16))
-        picture = to_pil(self.pixels)
-        if self.alpha is not None:
-            picture.putalpha(Image.fromarray(self.alpha.numpy()))
+        alpha = self.alpha if form.alpha else None
+        picture = to_pil(self._on_white() if self.alpha is not None and alpha is None else self.pixels)
+        if self.profile and "icc_profile" not in form.holds:
+            picture = pil_in_srgb(picture, self.profile)
+        if alpha is not None:
+            picture.putalpha(Image.fromarray(alpha.numpy()))
         return picture
 
 
@@ -206,7 +231,7 @@ def from_pil(image: Image.Image, name: object) -> Photograph:
     """
     kind = "JPEG" if image.format == "MPO" else image.format or "PNG"
     image = upright(image)
-    facts: dict[str, Any] = dict(exif=_exif(image), dpi=image.info.get("dpi"), format=kind)
+    facts: dict[str, Any] = dict(exif=_exif(image), xmp=_xmp(image), dpi=image.info.get("dpi"), format=kind)
     if is_deep(image):
         grey_values, bits = deep_grey(image, name)
         note = f"read as {bits} bits, which its values take" if bits not in (None, 16) else None
@@ -249,10 +274,22 @@ def _exif(image: Image.Image) -> bytes:
     return b""
 
 
-def _without_folders(exif: bytes) -> bytes:
-    """Date, camera and rights alone: Pillow writes no compressed TIFF with folders of tags in it."""
-    kept = Image.Exif()
-    kept.load(exif)
+def _xmp(image: Image.Image) -> bytes:
+    xmp = image.info.get("xmp") or b""
+    return xmp.encode() if isinstance(xmp, str) else bytes(xmp)
+
+
+def _loaded(exif: bytes) -> Image.Exif:
+    loaded = Image.Exif()
+    loaded.load(exif)
+    return loaded
+
+
+def _without_folders(exif: bytes, xmp: bytes = b"") -> bytes:
+    """Date, camera and rights alone, with XMP as a tag: Pillow writes no compressed TIFF with folders of tags in it."""
+    kept = _loaded(exif)
     for folder in EXIF_FOLDERS:
         kept.pop(folder, None)
-    return kept.tobytes()
+    if xmp:
+        kept[XMP] = xmp
+    return kept.tobytes() if dict(kept) else b""

@@ -82,7 +82,7 @@ class _Scored(nn.Module):
 
     def forward(self, x: Tensor) -> list[Tensor]:
         scores, *rest = self.stage(x)
-        return [scores.softmax(1)[:, 1:], *rest]
+        return [scores.sigmoid(), *rest]
 
 
 def export_detector(folder: str | os.PathLike[str]) -> list[Path]:

@@ -109,6 +109,9 @@ class Output:
         for path in paths:
             if os.path.realpath(path) in self.originals:
                 raise ElsfaceError(f"{path} is itself an input and would be lost: choose another output folder.")
+        if task.written:
+            lost = task.written[0].lost(kind_of(paths[0]))
+            task.result.note = "; ".join(filter(None, (task.result.note, lost))) or None
         for photo, path in zip(task.written, paths, strict=True):
             photo.write(path, kind_of(path), self.quality)
         task.result.files, task.result.images, task.written = paths, [], []

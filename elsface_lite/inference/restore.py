@@ -4,8 +4,7 @@ import hashlib
 import os
 import time
 from collections import Counter
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from functools import partial
 from math import ceil
@@ -26,6 +25,7 @@ from ..network.weights import load_pretrained
 from .box import Box
 from .device import best_device
 from .finder import SMALLEST
+from .lanes import in_lanes
 from .optimize import optimize
 from .output import Output
 from .task import Restored, Task
@@ -123,7 +123,7 @@ def restore(
     chunks = [left[start : start + step] for start in range(0, len(left), step)]
     # Closed at once if it is interrupted, so that no lane goes on.
     bar = tqdm(total=len(left), unit="picture", disable=None if progress else True)
-    with evaluating(model), bar, closing(_in_lanes(partial(_do, work, output), chunks, lanes)) as done:
+    with evaluating(model), bar, closing(in_lanes(partial(_do, work, output), chunks, lanes)) as done:
         for count in done:
             bar.update(count)
     results += [task.result for task in tasks]
@@ -180,23 +180,6 @@ def _do(work: Work, output: Output | None, chunk: list[Task]) -> int:
         task.picture = None  # no longer needed
         task.result.seconds = (time.perf_counter() - start) / len(chunk)
     return len(chunk)
-
-
-def _in_lanes(do: Callable[[list[Task]], int], chunks: list[list[Task]], lanes: int) -> Generator[int]:
-    """Does the chunks in some threads at once, which share PyTorch's threads, and yields what each gives, in order.
-
-    Two cores that each compute a batch are faster than two that share one: none of them waits for the other at the end
-    of every layer, nor for files. Decoding, encoding and the network leave Python to other threads.
-    """
-    threads, lanes = torch.get_num_threads(), max(1, min(lanes, len(chunks)))
-    if lanes == 1:
-        yield from map(do, chunks)
-        return
-    try:
-        with ThreadPoolExecutor(lanes, initializer=partial(torch.set_num_threads, threads // lanes)) as pool:
-            yield from pool.map(do, chunks)
-    finally:
-        torch.set_num_threads(threads)  # threads that are made later take over what was set last
 
 
 def _tasks(inputs: Picture | Iterable[Picture], output: Output | None) -> tuple[list[Task], Counter[str]]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from tqdm import tqdm
 
+from ..errors import ElsfaceError
 from ..files import whole_file
 from ..packages import extra
 
@@ -14,6 +15,25 @@ if TYPE_CHECKING:
     from .trainer import Trainer
 
 Record = dict[str, float]
+
+
+def columns(trainer: "Trainer") -> list[str]:
+    """Of log.csv; those of the losses have the losses' names.
+
+    Raises:
+        ElsfaceError: a loss has the name of another column, which it would overwrite.
+    """
+    own = (f"{name}_own" for name, module in trainer.modules.items() if hasattr(module, "update"))
+    found = [
+        "step", "epoch", "learning_rate", "loss", *trainer.losses, *own, "gradient_norm", "skipped",
+        "images_per_second", *dict.fromkeys(("psnr", "ssim", trainer.config.best)), "seed",
+    ]  # fmt: skip
+    for name in trainer.losses:
+        if found.count(name) > 1:
+            raise ElsfaceError(
+                f"log.csv has a column {name} of its own: give the loss another name, such as my_{name}."
+            )
+    return found
 
 
 class Log:
@@ -31,11 +51,7 @@ class Log:
             from torch.utils.tensorboard import SummaryWriter
 
         self.file = folder / "log.csv"
-        own = (f"{name}_own" for name, module in trainer.modules.items() if hasattr(module, "update"))
-        self.columns = [
-            "step", "epoch", "learning_rate", "loss", *trainer.losses, *own, "gradient_norm", "skipped",
-            "images_per_second", *dict.fromkeys(("psnr", "ssim", trainer.config.best)), "seed",
-        ]  # fmt: skip
+        self.columns = columns(trainer)
         self._rewind(trainer.step)
         self.tensorboard = SummaryWriter(folder / "tensorboard", purge_step=trainer.step)
         batch, faces = trainer.config.batch_size, trainer.total_steps * trainer.config.batch_size

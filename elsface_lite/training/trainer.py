@@ -20,6 +20,7 @@ from .average import update_average
 from .batches import Batches, Pair
 from .config import TrainConfig
 from .fit import Report, fit
+from .log import columns
 from .presets import PRECISIONS, preset_losses, preset_optimizer
 from .schedule import rate_share
 from .symmetry import MirrorSymmetry
@@ -107,6 +108,7 @@ class Trainer:
             own.to(self.accelerator.device)
             if any(weight.requires_grad for weight in own.parameters()) and not hasattr(own, "update"):
                 raise ElsfaceError(f"the loss {name} has weights and no method update(sr, hr) that trains them.")
+        columns(self)  # here, where the names come from, and not after an hour's set-up
 
     @property
     def steps_per_epoch(self) -> int:

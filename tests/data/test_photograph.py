@@ -7,15 +7,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from PIL import Image, ImageCms
+from PIL import Image, ImageCms, PngImagePlugin
 
 from elsface_lite import ElsfaceError, Photograph, portraits, read_image, read_photograph
 from elsface_lite.data import decode, photograph
+from elsface_lite.data.color import to_pil
 from elsface_lite.data.formats import WRITTEN, kind_of
 
 FACE = (255 * portraits()["astronaut"][:, 40:200, 130:320]).round().byte()
 RGB = FACE.permute(1, 2, 0).contiguous().numpy()
 GREY = np.asarray(Image.fromarray(RGB).convert("L"))
+XMP = '<x:xmpmeta xmlns:x="adobe:ns:meta/">größer</x:xmpmeta>'.encode()
 
 
 def wide_profile() -> bytes:
@@ -92,7 +94,9 @@ def test_every_kind_keeps_what_it_can(tmp_path: Path, kind: str, mode: str) -> N
     picture = Image.fromarray(RGB).convert(mode)
     if "A" in mode:
         picture.putalpha(Image.fromarray(np.where(GREY > 90, 255, 40).astype(np.uint8)))
-    picture.save(tmp_path / "a.png", exif=exif())
+    notes = PngImagePlugin.PngInfo()
+    notes.add_itxt("XML:com.adobe.xmp", XMP.decode())
+    picture.save(tmp_path / "a.png", exif=exif(), pnginfo=notes)
     path = tmp_path / f"b{WRITTEN[kind].suffix}"
     read_photograph(tmp_path / "a.png").write(path, kind)
     first, second = read_photograph(tmp_path / "a.png"), read_photograph(path)
@@ -103,9 +107,32 @@ def test_every_kind_keeps_what_it_can(tmp_path: Path, kind: str, mode: str) -> N
         assert (first.alpha.float() - second.alpha.float()).abs().mean() < 2
     spread = second.rgb().amax(0) - second.rgb().amin(0)
     assert "L" not in mode or 255 * spread.max() <= 2
-    if kind in ("JPEG", "PNG", "WEBP", "TIFF", "AVIF", "HEIF"):
+    if "exif" in WRITTEN[kind].holds:
         with Image.open(path) as image:
             assert image.getexif()[0x0132] == "2001:02:03 04:05:06" and image.getexif()[0x8298] == "(c) me"
+        assert second.xmp == first.xmp == XMP and first.lost(kind) in (
+            None,
+            "not in the TIFF: camera's settings, place",
+        )
+    else:
+        assert first.lost(kind) == f"not in the {kind}: date and camera, XMP"
+
+
+def test_what_is_too_long_for_a_jpeg_is_left_out_and_said(tmp_path: Path) -> None:
+    photo = Photograph(FACE, xmp=XMP + 65_536 * b" ")
+    photo.write(tmp_path / "a.jpg", "JPEG")
+    assert read_photograph(tmp_path / "a.jpg").xmp == b""
+    assert photo.lost("JPEG") == "not in the JPEG: XMP" and photo.lost("WEBP") is None
+
+
+def test_where_no_profile_fits_the_colours_become_srgb(tmp_path: Path) -> None:
+    """Without its profile a file of wide colours would show paler ones."""
+    photo = Photograph(FACE, profile=wide_profile())
+    for kind in ("BMP", "PPM", "JPEG2000", "TGA"):
+        photo.write(tmp_path / "a", kind)
+        with Image.open(tmp_path / "a") as written:
+            shown = abs(np.asarray(written) - np.asarray(to_pil(photo.rgb())).astype(int)).mean()
+        assert shown < 1
 
 
 def test_the_date_of_the_shot_stays_and_the_orientation_is_done(tmp_path: Path) -> None:

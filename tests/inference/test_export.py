@@ -1,5 +1,6 @@
 """The exported network computes what PyTorch's does, for any batch and size, and the command line runs it."""
 
+import argparse
 import shutil
 from pathlib import Path
 from types import SimpleNamespace
@@ -9,10 +10,12 @@ import torch
 from stress import times
 
 from elsface_lite import ElsfaceError, downscale, load_pretrained, quantize, read_image, restore, write_png
+from elsface_lite.cli import export as cli_export
 from elsface_lite.cli.main import main
 from elsface_lite.data.sources import portraits
 from elsface_lite.inference.export import OnnxModel, calibration_faces, export_int8, export_onnx, exported_name
 from elsface_lite.inference.optimize import optimize
+from elsface_lite.inference.restore import weights_for
 from elsface_lite.metrics.image import psnr
 from elsface_lite.network.elsface import ELSFace, ELSFaceConfig
 
@@ -61,6 +64,12 @@ def test_int8(folder, monkeypatch):
         psnr(quantize(network(downscale(hr, 4))), hr).item() for network in (model, OnnxModel(folder / "int8.onnx"))
     ]
     assert scores[1] > scores[0] - 0.1
+
+
+def test_what_export_writes_by_itself_is_what_restore_takes_for_photographs():
+    parser = argparse.ArgumentParser()
+    cli_export.add_arguments(parser)
+    assert parser.parse_args([]).weights == weights_for(lr=False)
 
 
 def test_restore_by_onnx(folder, tmp_path, monkeypatch, capsys):

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from elsface_lite import Box, ElsfaceError, crop_face, downscale, find_faces, paste_face, read_image, restore, upscale
 from elsface_lite.data.sources import portraits
-from elsface_lite.inference import faces, finder
+from elsface_lite.inference import detector, faces, finder
 from elsface_lite.inference.detector import Detection, stages
 from elsface_lite.inference.faces import cut_around
 from elsface_lite.packages import WeightsMissing
@@ -112,13 +112,61 @@ def test_the_search_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     searched = []
     nothing = Detection(torch.empty(0, 4), torch.empty(0, 5, 2), torch.empty(0))
     monkeypatch.setattr(finder, "detect", lambda image, *sizes: searched.append(image.shape) or nothing)
-    for size, tiles in (((1800, 2400), 2 * 3), ((1, 5_000_000), 4883), ((40, 50), 0)):
+    for size, looks, tiles in (((1800, 2400), 7, 4), ((1, 5_000_000), 7, 3256), ((40, 50), 4, 0)):
         searched.clear()
         find_faces(torch.zeros(3, *size))
-        assert len(searched) == 4 * (tiles + (1 if size == (40, 50) else 2))
+        assert len(searched) == looks + 4 * tiles
         assert all(height * width <= 1.5 * finder.LOOKS[1] for _, height, width in searched)
-        assert searched[0][1] / searched[0][2] == pytest.approx(size[0] / size[1], rel=0.01) or size[0] == 1
-    assert searched[0] == (3, 80, 100) and searched[1] == (3, 100, 80)
+        assert any(h / w == pytest.approx(size[0] / size[1], rel=0.01) for _, h, w in searched) or size[0] == 1
+    assert set(searched) == {(3, 80, 100), (3, 100, 80)}
+
+
+def test_who_looks_for_large_faces_only_has_the_photograph_shrunk(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Up to where the smallest face still has as many pixels as the detector looks at."""
+    searched = []
+    nothing = Detection(torch.empty(0, 4), torch.empty(0, 5, 2), torch.empty(0))
+    monkeypatch.setattr(finder, "LOOKS", (10_000, 20_000))
+    monkeypatch.setattr(finder, "TILE", 100)
+    monkeypatch.setattr(finder, "detect", lambda image, *sizes: searched.append((image.shape, *sizes)) or nothing)
+    tiles = []
+    for smallest, factor in ((20, 1.0), (66, 24 / 66 * 1.38)):
+        searched.clear()
+        find_faces(torch.zeros(3, 900, 900), smallest)
+        least = {round(low, 9) for _, low, high in searched if high < math.inf}
+        assert least == {round(smallest * factor / 1.38, 9)}
+        tiles.append(sum(high < math.inf for *_, high in searched))
+    assert tiles[1] < tiles[0] / 2
+
+
+def test_the_detector_sees_a_window_in_the_level_that_has_its_pixels() -> None:
+    """Cut out of the photograph, or of a level of the pyramid that is as fine as the window; beyond it all is grey."""
+    image = 2 * ramp(300, 400) - 1
+    levels = detector._pyramid(image, 12, math.inf)
+    assert [level.scale for level in levels[:4]] == pytest.approx([1, 1, 0.5**0.5, 0.5])
+    for side, size in ((20, 24), (49, 48), (200, 24)):
+        box = torch.tensor([[150.5, 90, 150.5 + side, 90 + side]])
+        (window,) = detector._windows(levels, box, size)
+        steps = (torch.arange(size) + 0.5) / size * side
+        assert torch.allclose(window[0], ((150.5 + steps) / 200 - 1).expand(size, size), atol=2e-2)
+        assert torch.allclose(window[1], ((90 + steps) / 150 - 1)[:, None].expand(size, size), atol=2e-2)
+    (window,) = detector._windows(levels, torch.tensor([[-24.0, 300, 0, 324]]), 24)
+    assert window.abs().max() < 0.6 and not window[:, 1:, :-1].any()
+
+
+def test_of_windows_side_by_side_the_surest_are_kept() -> None:
+    """By rank: one beside a surer one falls, but not where that has fallen itself."""
+    scores = torch.full((5, 7), -9.0)
+    scores[1, 1:5] = torch.tensor([5.0, 4, 3, 2])  # the third is kept, since the second falls
+    scores[4, 6] = 2.0
+    rows, columns = detector._peaks(scores)
+    assert list(zip(rows.tolist(), columns.tolist(), strict=True)) == [(1, 1), (1, 3), (4, 6)]
+    assert not len(detector._peaks(scores - 9)[0])
+
+
+def test_blocks_leave_no_trace(photo: Tensor, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = detector._slide(photo[None])
+    monkeypatch.setattr(detector, "BLOCK", 40)
+    assert torch.allclose(detector._slide(photo[None]), whole, atol=1e-4)
 
 
 def test_without_the_detector_the_command_is_said(photo: Tensor, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -147,6 +147,17 @@ def test_a_loss_whose_weights_nothing_trains_is_refused():
         trainer(losses={"mine": (1.0, Forgotten(3, 1, 1))})
 
 
+@pytest.mark.parametrize("name", ["psnr", "lpips", "step", "l1_own"])
+def test_a_loss_that_would_overwrite_a_column_of_the_log_is_refused(name: str):
+    class Trained(nn.L1Loss):
+        def update(self, sr: Tensor, hr: Tensor) -> dict[str, float]:
+            return {}
+
+    losses = {"l1": (1.0, Trained()), name: (1.0, nn.MSELoss())}
+    with pytest.raises(ef.ElsfaceError, match=f"log.csv has a column {name} of its own: give the loss another name"):
+        trainer(ef.TrainConfig(epochs=1, batch_size=4, best="lpips"), losses=losses)
+
+
 def test_an_optimizer_is_an_argument_and_keeps_the_relation_of_its_rates():
     def two_rates(network: Mine) -> torch.optim.Optimizer:
         groups = [{"params": network.body.parameters(), "lr": 1e-2}, {"params": network.upsample.parameters()}]
