@@ -387,7 +387,7 @@ def test_what_is_folded_is_folded_everywhere(path):
 def test_exercises(path):
     """At least three, each with a check that waits for an answer, and a folded solution that passes it.
 
-    That a solution passes is seen when the chapter is run; what a wrong answer gets, in test_browser.py.
+    That a solution passes is seen when the chapter is run; what a wrong answer gets, in test_checks.py.
     """
     text = "\n".join(source(cell) for cell in cells(path) if cell["cell_type"] == "markdown")
     for level in ("easy", "medium", "hard"):
