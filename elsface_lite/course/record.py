@@ -18,12 +18,12 @@ def recall(key: str) -> Any:
 
 
 def keep(key: str, value: Any) -> None:
-    """Remembers a value that JSON can hold, beyond this session where the current folder lets us write."""
+    """Remembers a value, in words where JSON cannot hold it, beyond this session if the current folder can be written."""
     _kept.update(_all())
     _kept[key] = value
     try:
         with whole_file(FILE) as beside:
-            beside.write_text(json.dumps(_kept, indent=1, sort_keys=True), encoding="utf-8")
+            beside.write_text(json.dumps(_kept, indent=1, sort_keys=True, default=str), encoding="utf-8")
     except ElsfaceError as error:
         print(f"(kept for this session only: {error})")
 

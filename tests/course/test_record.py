@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+import torch
 
 from elsface_lite import course
 from elsface_lite.course import record
@@ -43,6 +44,12 @@ def test_a_prediction_stands_beside_the_outcome(monkeypatch, capsys):
     another_session(monkeypatch)
     outcome("how much is left?", "a half")
     assert capsys.readouterr().out == "✓ kept: 0.9\nYou predicted: 0.9. It is: a half.\n"
+
+
+def test_a_prediction_of_any_kind_is_kept(capsys):
+    predict("a tensor", torch.tensor(3))
+    check("radial_profile", radial_profile)  # and what comes after it
+    assert record.recall("solved radial_profile")
 
 
 def test_two_kernels_do_not_undo_each_other(monkeypatch):

@@ -67,7 +67,8 @@ def check_encoder_forward(answer: Any) -> str:
         if "shapes cannot be multiplied" not in str(error):
             raise
         return (
-            "The linear layer gets another number of values than 16 a channel: faces are not always 32x32. `self.pool`?"
+            "The linear layer wants 16 values a channel for each face, in a row: `self.pool`, then all but the batch "
+            "flattened."
         )
 
 
