@@ -18,7 +18,7 @@ def recall(key: str) -> Any:
 
 
 def keep(key: str, value: Any) -> None:
-    """Remembers a value, in words where JSON cannot hold it, beyond this session if the current folder can be written."""
+    """Remembers a value, in words where JSON cannot hold it, beyond this session if the folder can be written."""
     _kept.update(_all())
     _kept[key] = value
     try:
