@@ -51,7 +51,7 @@ class AdversarialLoss(nn.Module):
         self,
         discriminator: nn.Module | None = None,
         learning_rate: float = 2e-4,
-        penalty: float = 0.05,
+        penalty: float = 0.01,
         penalty_every: int = 8,
         precision: torch.dtype = torch.float32,
     ) -> None:
