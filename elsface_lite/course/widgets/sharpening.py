@@ -94,7 +94,10 @@ def _sharpened(
     share = f"{100 * values['share']:.0f} % of the face"
     where = "no threshold: everywhere" if threshold is None else f"threshold mask: {share}"
     split = split_html(
-        {"original": face[0], "sharpened": sharp[0]}, "the face", f"{taps} taps, sigma {sigma:.1f} pixels", 256
+        {"original": face[0], "sharpened": sharp[0]},
+        "the face under the unsharp mask",
+        f"{taps} taps, sigma {sigma:.1f} pixels",
+        256,
     )
     pictures = {
         f"added, on grey: {values['added']:.1f} of 255": (sharp - face)[0] + 0.5,
