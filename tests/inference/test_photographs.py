@@ -307,3 +307,12 @@ def test_the_page_names_tests_that_exist() -> None:
     tests = "\n".join(path.read_text(encoding="utf-8") for path in (ROOT / "tests").rglob("test_*.py"))
     names = re.findall(r"`(test_\w+)`", page)
     assert len(names) > 20 and not [name for name in names if f"def {name}(" not in tests]
+
+
+def test_what_a_file_cannot_hold_is_said(model: ELSFace, tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0132] = "2001:02:03 04:05:06"
+    save(tmp_path / "in" / "a.jpg", RGB, exif=exif, xmp=b"<x/>", quality=95)
+    for kind, says in (("BMP", "not in the BMP: date and camera, XMP"), ("PNG", None)):
+        (result,) = restore(tmp_path / "in", weights=model, lr=True, out=tmp_path / kind, format=kind)
+        assert result.note == says
