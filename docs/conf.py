@@ -48,7 +48,12 @@ html_theme = "furo"
 pygments_dark_style = "monokai"
 html_title = "elsface-lite"
 html_favicon = "../web/icon.svg"
-html_static_path = ["_static", "../figures/portrait/before.webp", "../figures/portrait/after.webp"]
+html_static_path = [
+    "_static",
+    "../elsface_lite/course/widgets/live.js",
+    "../figures/portrait/before.webp",
+    "../figures/portrait/after.webp",
+]
 html_css_files = ["site.css"]
 templates_path = ["_templates"]
 html_theme_options = {

@@ -126,6 +126,12 @@ def display_math(page: Any, node: nodes.math_block) -> None:
     raise nodes.SkipNode
 
 
+def play_widgets(app: Sphinx, name: str, template: str, context: Any, doctree: Any) -> None:
+    """Gives chapters 01 and 04 the script that shows a widget of theirs without a kernel."""
+    if name.startswith(("notebooks/01", "notebooks/04")):
+        app.add_js_file("played.js", type="module")
+
+
 def setup(app: Sphinx) -> dict[str, bool]:
     app.add_html_math_renderer("mathml", (inline_math, None), (display_math, None))
     app.connect("source-read", add_contents)
@@ -133,4 +139,5 @@ def setup(app: Sphinx) -> dict[str, bool]:
     app.connect("autodoc-process-docstring", plain_text, priority=400)  # before napoleon makes markup of it
     app.connect("autodoc-skip-member", skip_aliases)
     app.connect("doctree-resolved", link_names)
+    app.connect("html-page-context", play_widgets)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

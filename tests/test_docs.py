@@ -11,12 +11,16 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import pytest
+from browsers import chromium, served
 from bs4 import BeautifulSoup, Tag
 from chapters import BUILT, NOTEBOOKS, cells, source, tags
 from conftest import ROOT, project_files, uncounted
 from programs import program
 
 import elsface_lite
+from elsface_lite.course.faces import portrait_faces
+from elsface_lite.course.frequency import band_psnr, low_pass
+from elsface_lite.course.widgets import attention_explorer
 
 pytestmark = pytest.mark.no_cover  # most of the time HTML is parsed
 DOCS = ROOT / "docs"
@@ -249,6 +253,35 @@ def test_site_has_no_broken_link(site):
                 assert unquote(parts.fragment) in places(target), f"{path.name}: no place {address}"
             checked += 1
     assert checked > 1000
+
+
+@pytest.mark.slow
+def test_widgets_play_without_a_kernel(site):
+    """With the numbers of the widgets in the chapters: attention to what one token picks, and the bands of a cutoff."""
+    face = portrait_faces()["astronaut"]
+    explorer = attention_explorer(elsface_lite.load_pretrained("lite-x4"), {"astronaut": face})
+    for name, value in {"row": 12, "column": 11, "head": 1}.items():
+        explorer.controls[name].value = value
+    with served(site) as address, chromium() as browser:
+        tab = browser.new_page()
+        tab.goto(f"{address}notebooks/{CHAPTERS['04'].stem}.html")
+        tab.locator(".played select").select_option("1")
+        box = tab.locator(".played [data-grid]").bounding_box()
+        tab.locator(".played [data-grid]").click(
+            position={"x": 11.5 / 32 * box["width"], "y": 12.5 / 32 * box["height"]}
+        )
+        where, said = tab.locator(".played figcaption").all_inner_texts()
+        assert "row 12, column 11, head 1" in where
+        assert f"takes from {explorer.values['effective']:.1f} of 64 tokens" in said
+        highest = float(re.search(r"to ([\d.]+) % \(yellow\)", said)[1])
+        assert highest == pytest.approx(100 * explorer.values["weights"].max().item(), abs=0.02)
+        tab.goto(f"{address}notebooks/{CHAPTERS['01'].stem}.html")
+        tab.locator(".played input").fill("19")
+        assert "low-pass at 0.20" in tab.locator(".played figcaption").all_inner_texts()
+        edges = [0, 1 / 32, 1 / 16, 1 / 8, 1 / 4, 1]
+        shown = tab.locator(".played tr").nth(1).locator("td").all_inner_texts()
+        for value, text in zip(band_psnr(low_pass(face[None], 0.2), face[None], edges)[0].tolist(), shown, strict=True):
+            assert text == ("> 60" if value > 60 else f"{value:.1f}")
 
 
 @pytest.mark.slow

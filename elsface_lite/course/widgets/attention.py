@@ -50,7 +50,7 @@ def attention_explorer(model: ELSFace, faces: Mapping[str, Tensor]) -> ipywidget
     if model.transformer is None or len({face.shape for face in faces.values()}) != 1:
         raise ElsfaceError("attention is shown of a model with a Transformer stream, and of faces that have one size.")
     window = model.config.window
-    seen = lru_cache(maxsize=8)(lambda face: _attend(model, downscale(faces[face][None], model.config.scale)))
+    seen = lru_cache(maxsize=8)(lambda face: attend(model, downscale(faces[face][None], model.config.scale)))
     first = next(iter(faces))
     tokens, passes = seen(first)
     rows, columns = tokens.shape[-2:]
@@ -80,7 +80,7 @@ def attention_explorer(model: ELSFace, faces: Mapping[str, Tensor]) -> ipywidget
 
 
 @torch.inference_mode()
-def _attend(model: ELSFace, lr: Tensor) -> tuple[Tensor, list[_Pass]]:
+def attend(model: ELSFace, lr: Tensor) -> tuple[Tensor, list[_Pass]]:
     """The LR face at the streams' grid, (3, h, w), and what every layer attends to, in the order of their use."""
     depth = len(model.transformer.rstb.layers)
     found: list[_Pass] = []

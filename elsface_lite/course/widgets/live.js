@@ -11,7 +11,8 @@ const limited = (x, count) => Math.min(Math.max(x, 0), count - 1);
 
 /** Brings a tree to what another is, and keeps its elements: with them the focus, and where a handle is. */
 function renew(old, fresh) {
-  if (old.nodeName !== fresh.nodeName || old.childNodes.length !== fresh.childNodes.length) return old.replaceWith(fresh);
+  const alike = old.nodeName === fresh.nodeName && old.childNodes.length === fresh.childNodes.length;
+  if (!alike) return old.replaceWith(fresh);
   if (old.nodeType === Node.TEXT_NODE) return void (old.data = fresh.data);
   for (const { name } of [...old.attributes]) if (!fresh.hasAttribute(name)) old.removeAttribute(name);
   for (const { name, value } of fresh.attributes) if (old.getAttribute(name) !== value) old.setAttribute(name, value);
@@ -65,7 +66,8 @@ function render({ model, el }) {
       at = undefined;
       grid.setPointerCapture(event.pointerId);
     }
-    go(grid, Math.floor((rows * (event.clientY - top)) / height), Math.floor((columns * (event.clientX - left)) / width));
+    const [y, x] = [(event.clientY - top) / height, (event.clientX - left) / width];
+    go(grid, Math.floor(rows * y), Math.floor(columns * x));
   };
   const pick = (element) => model.send({ pick: Number(element.dataset.pick) });
 
