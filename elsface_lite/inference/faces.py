@@ -18,8 +18,8 @@ FEATHER = 0.25  # of half a crop: over this margin a pasted face fades out
 def find_faces(image: Picture, smallest: float = SMALLEST) -> list[Box]:
     """Finds the faces in a photograph, by MTCNN, whose landmarks tell how each is turned.
 
-    All quarter turns are searched at 1 megapixel; then, upright and in the turns where a face was found (in all where
-    none was), at 4 megapixels, to which a small photograph is enlarged up to twice, and a larger one again in tiles.
+    All quarter turns are searched at 1 megapixel; then, upright and in the turns where a face surely is (in all where
+    none is), at 4 megapixels, to which a small photograph is enlarged up to twice, and a larger one again in tiles.
 
     Args:
         image: (3, h, w), RGB in [0, 1], or in any other form that `as_photograph` takes.

@@ -108,8 +108,8 @@ def _in_tiles(photo: Photograph, smallest: float, largest: float, turns: list[in
         found = _upright_in(tile, turn, smallest, largest)
         return [Sighting(box.moved(left, top).scaled(1 / factor), score) for box, score in found]
 
-    starts = (range(0, max(1, side - overlap), TILE) for side in photo.size)
-    return chain.from_iterable(in_lanes(look, list(product(*starts, turns)), LANES))
+    tops, lefts = (range(0, max(1, side - overlap), TILE) for side in photo.size)
+    return chain.from_iterable(in_lanes(look, list(product(tops, lefts, turns)), LANES))
 
 
 def _upright_in(image: Tensor, turn: int, smallest: float, largest: float) -> Iterator[Sighting]:

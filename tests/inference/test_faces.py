@@ -112,7 +112,7 @@ def test_the_search_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     searched = []
     nothing = Detection(torch.empty(0, 4), torch.empty(0, 5, 2), torch.empty(0))
     monkeypatch.setattr(finder, "detect", lambda image, *sizes: searched.append(image.shape) or nothing)
-    for size, looks, tiles in (((1800, 2400), 7, 4), ((1, 5_000_000), 7, 3256), ((40, 50), 4, 0)):
+    for size, looks, tiles in (((1800, 2400), 8, 4), ((1, 5_000_000), 8, 3256), ((40, 50), 4, 0)):
         searched.clear()
         find_faces(torch.zeros(3, *size))
         assert len(searched) == looks + 4 * tiles
