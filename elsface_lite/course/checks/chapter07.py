@@ -104,7 +104,7 @@ def check_ssim(answer: Any) -> str:
             score(s, h)
         ),
         "That is 1 - SSIM: equal pictures should have 1.": lambda *case: 1 - score(*case),
-        "Leave the sign: light where the other is dark counts below 0.": lambda *case: score(*case, sign=False),
+        "Leave the sign: light where the other is dark counts below 0.": partial(score, sign=False),
     }
     pairs = _pairs((2, 3, 24, 20), (3, 3, 16, 32))
     negative = 1 - pairs[0][1]  # light where the other is dark: the score is below 0
