@@ -124,7 +124,7 @@ def paste(image: Tensor, face: Tensor, box: Box) -> Tensor:
     """`paste_face` of (c, h, w) and (c, size, size), of which nothing is asked."""
     there = cut_out(image, box, face.shape[-1])
     face = face.to(image) + _smooth(there - face.to(image))
-    if box.side < face.shape[-1]:
+    if box.side < 0.9 * face.shape[-1]:  # less shrinking needs no second resampling
         face = resized(face, box.side / face.shape[-1])
     left, top, right, bottom = bounds(box, *image.shape[-2:])
     y = torch.arange(top, bottom, dtype=image.dtype, device=image.device)[:, None] + 0.5
