@@ -29,10 +29,11 @@ PIXELS = """() => {
     for (let i = 0; i < data.length; i += 4096) text += String.fromCharCode(...data.subarray(i, i + 4096));
     return [height, width, btoa(text)];
 }"""
-# The colour of each text, and of what is behind it.
+# Each text, its colour, and that of what is behind it: at one moment, since words come and go.
 COLOURS = """elements => elements.map((element) => {
-    const own = getComputedStyle(element), clear = own.backgroundColor === 'rgba(0, 0, 0, 0)';
-    return [own.color, clear ? getComputedStyle(document.body).backgroundColor : own.backgroundColor];
+    const own = getComputedStyle(element), page = getComputedStyle(document.body);
+    const behind = own.backgroundColor === 'rgba(0, 0, 0, 0)' ? page : own;
+    return [element.innerText, own.color, behind.backgroundColor];
 })"""
 
 
@@ -255,7 +256,7 @@ def assert_legible(page) -> None:
     for theme in ("light", "dark"):
         page.emulate_media(color_scheme=theme, reduced_motion="reduce")  # the colours change at once
         texts = page.locator("h1, p, button:not([data-zoom]), label, a, figcaption").filter(visible=True)
-        for text, colours in zip(texts.all_inner_texts(), texts.evaluate_all(COLOURS), strict=True):
+        for text, *colours in texts.evaluate_all(COLOURS):
             light, dark = sorted(map(luminance, colours), reverse=True)
             assert (light + 0.05) / (dark + 0.05) >= 4.5, f"{text}, {theme}"
 
