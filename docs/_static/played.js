@@ -112,14 +112,14 @@ async function bands() {
     const rest = (x, y) => passed(x, y).map((v, c) => Math.min(255, Math.max(0, 128 + at(hr, x, y)[c] - v)));
     return row([
       figure(side, side, (x, y) => at(spectrum, x, y).map((v) => v * (apart(x, y) <= cutoff ? 1 : 0.3)), {
-        alt: `Spectrum, bright within ${cutoff} cycles per pixel`, caption: 'spectrum; bright: low-pass', width: 236,
+        alt: `Spectrum, bright within ${cutoff} cycles per pixel`, caption: 'spectrum; bright: low-pass', width: 224,
         marks: `data-grid="${side} ${side}" data-at="${middle} ${middle + Math.round(cutoff * side)}"`,
       }),
       figure(side, side, passed, {
-        alt: `Face low-passed at ${cutoff} cycles per pixel`, caption: `low-pass at ${cutoff.toFixed(2)}`, width: 236,
+        alt: `Face low-passed at ${cutoff} cycles per pixel`, caption: `low-pass at ${cutoff.toFixed(2)}`, width: 224,
       }),
       figure(side, side, rest, {
-        alt: `What lies above ${cutoff} cycles per pixel, on grey`, caption: 'high-pass, on grey', width: 236,
+        alt: `What lies above ${cutoff} cycles per pixel, on grey`, caption: 'high-pass, on grey', width: 224,
       }),
     ]) + `<table>${[['PSNR in dB, band', names], ['low-pass', decibels[step]], ['bicubic', bicubic]]
       .map((line) => cells(...line)).join('')}</table>`;
