@@ -87,6 +87,7 @@ def settings(networks: dict[str, ELSFace], out: Path) -> dict[str, object]:
         "apart": finder.APART,
         "worst": finder.WORST,
         "feather": faces.FEATHER,
+        "shrunk": faces.SHRUNK,
         "thresholds": detector.THRESHOLDS,
         "shrink": detector.SHRINK,
         "stride": detector.STRIDE,

@@ -64,9 +64,9 @@ function boundsOf({ x, y, side, angle }, width, height) {
  * @param {Box} box
  * @returns {import('./pictures.js').Part} what was changed
  */
-export function pasteFace(photograph, face, box, { feather }) {
+export function pasteFace(photograph, face, box, { feather, shrunk }) {
   face = withColours(face, cropFace(photograph, box, face.width));
-  if (box.side < 0.9 * face.width) face = resized(face, box.side / face.width);
+  if (box.side < shrunk * face.width) face = resized(face, box.side / face.width);
   const bounds = boundsOf(box, photograph.width, photograph.height), { left, top, right, bottom } = bounds;
   const [a, b, c, d, e, f] = toBox(box), u0 = a + b * left + c * top, v0 = d + e * left + f * top;
   const [across, down] = [face.width / 2, face.height / 2];

@@ -13,6 +13,7 @@ from .box import Box as Box
 from .finder import SMALLEST, resized, search
 
 FEATHER = 0.25  # of half a crop: over this margin a pasted face fades out
+SHRUNK = 0.9  # of its own size: a face that is pasted smaller is shrunk before, without aliasing
 
 
 def find_faces(image: Picture, smallest: float = SMALLEST) -> list[Box]:
@@ -124,7 +125,7 @@ def paste(image: Tensor, face: Tensor, box: Box) -> Tensor:
     """`paste_face` of (c, h, w) and (c, size, size), of which nothing is asked."""
     there = cut_out(image, box, face.shape[-1])
     face = face.to(image) + _smooth(there - face.to(image))
-    if box.side < 0.9 * face.shape[-1]:  # less shrinking needs no second resampling
+    if box.side < SHRUNK * face.shape[-1]:
         face = resized(face, box.side / face.shape[-1])
     left, top, right, bottom = bounds(box, *image.shape[-2:])
     y = torch.arange(top, bottom, dtype=image.dtype, device=image.device)[:, None] + 0.5

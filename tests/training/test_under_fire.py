@@ -106,22 +106,23 @@ def test_killed_many_times_and_resumed_is_bit_equal(faces, tmp_path):
     for folder in (quiet, run):
         Run.create(folder, RunConfig.read(None, [f'data.faces="{faces.as_posix()}"', *OFTEN]))
     assert train(quiet).end() == 0
-    reached, within, between = [0], 0, 0
-    for number in range(KILLS):
+    reached, within, between, number = [0], 0, 0, 0
+    while number < KILLS or (within < 3 and number < 2 * KILLS):  # a write is soon over on a quick disk
         kill(run, number, chance)
         within += any(part.suffix == ".pt" for part in parts(run))
         last, previous = checkpoints(run)
         between += previous.exists() and not last.exists()
         reached.append(step(run))
+        number += 1
     lost = sum(later < earlier for earlier, later in pairwise(reached))
     assert reached[-1] < step(quiet)
     assert train(run).end() == 0
     differ = same(quiet, run)
     print(
-        f"{KILLS} kills, {within} of them within the writing of a checkpoint ({between} between its two renames), up "
+        f"{number} kills, {within} of them within the writing of a checkpoint ({between} between its two renames), up "
         f"to step {reached[-1]} of {step(run)}: {lost} checkpoints lost, {len(differ)} things differ at the end"
     )
-    assert within, "not one was within the writing of a checkpoint"
+    assert within >= 3
     assert lost == 0 and differ == []
 
 
