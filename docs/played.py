@@ -11,9 +11,10 @@ from torch import Tensor
 
 from elsface_lite import downscale, load_pretrained, upscale
 from elsface_lite.course.faces import portrait_faces
-from elsface_lite.course.frequency import band_psnr, low_pass, spectrum
+from elsface_lite.course.frequency import band_psnr, low_pass
 from elsface_lite.course.plots import band_name
 from elsface_lite.course.widgets.attention import attend
+from elsface_lite.course.widgets.frequency import EDGES, spectrum_colors
 from elsface_lite.course.widgets.pictures import webp
 from elsface_lite.files import whole_file
 
@@ -21,7 +22,6 @@ FOLDER = Path(__file__).parent / "_static" / "played"
 WEIGHTS, SCALE = "lite-x4", 4
 CUTOFFS = [step / 100 for step in range(1, 51)]  # cycles per pixel
 COLUMNS = 10  # of low-passed faces in one picture
-EDGES = [0, 1 / 32, 1 / 16, 1 / 8, 1 / 4, 1]
 
 
 def attention(face: Tensor) -> tuple[dict[str, object], dict[str, bytes]]:
@@ -40,9 +40,6 @@ def attention(face: Tensor) -> tuple[dict[str, object], dict[str, bytes]]:
 def bands(face: Tensor) -> tuple[dict[str, object], dict[str, bytes]]:
     """The face at each cutoff, its spectrum, and PSNR by band."""
     low = torch.cat([low_pass(face, cutoff) for cutoff in CUTOFFS])
-    shown = spectrum(face)[0]
-    shown = (shown - shown.min()) / (shown.max() - shown.min())
-    colors = torch.from_numpy(mpl.colormaps["viridis"](shown.numpy())[..., :3]).permute(2, 0, 1)
     sheet = rearrange(low, "(y x) c h w -> c (y h) (x w)", x=COLUMNS)
     numbers = {
         "cutoffs": CUTOFFS,
@@ -54,7 +51,7 @@ def bands(face: Tensor) -> tuple[dict[str, object], dict[str, bytes]]:
             round(value, 1) for value in band_psnr(upscale(downscale(face, SCALE), SCALE), face, EDGES)[0].tolist()
         ],
     }
-    return numbers, {"hr": webp(face[0]), "spectrum": webp(colors), "low": webp(sheet, quality=85)}
+    return numbers, {"hr": webp(face[0]), "spectrum": webp(spectrum_colors(face)), "low": webp(sheet, quality=85)}
 
 
 def main() -> None:

@@ -13,6 +13,19 @@ from ..plots import band_name
 from .live import WIDE, Picture
 from .pictures import bars_html, picture_html, psnr_text, row_html
 
+EDGES = [0, 1 / 32, 1 / 16, 1 / 8, 1 / 4, 1]  # of the bands, in cycles per pixel
+
+
+def spectrum_colors(face: Tensor) -> Tensor:
+    """The spectrum of (1, 3, h, w), its frequency zero in the middle, from its lowest to its highest value in viridis.
+
+    Returns:
+        (3, h, w), in [0, 1].
+    """
+    shown = spectrum(face)[0].cpu()
+    shown = (shown - shown.min()) / (shown.max() - shown.min()).clamp(min=1e-6)
+    return torch.from_numpy(mpl.colormaps["viridis"](shown.numpy())[..., :3]).permute(2, 0, 1)
+
 
 def frequency_explorer(face: Tensor, scale: int = 4) -> ipywidgets.VBox:
     """A cutoff that divides a face into its low and its high frequencies, with spectrum and PSNR by band.
@@ -25,13 +38,10 @@ def frequency_explorer(face: Tensor, scale: int = 4) -> ipywidgets.VBox:
         A box whose `controls` are, by name, the slider `cutoff`, in cycles per pixel; and whose `picture` is the HTML
         that shows spectrum, low-pass and high-pass, and PSNR by band. In the spectrum the circle can be dragged.
     """
-    edges = [0, 1 / 32, 1 / 16, 1 / 8, 1 / 4, 1]
-    names = [band_name(*band) for band in pairwise(edges)]
+    names = [band_name(*band) for band in pairwise(EDGES)]
     bicubic = upscale(downscale(face, scale), scale)
-    bicubic_bands = band_psnr(bicubic, face, edges)[0].tolist()
-    shown = spectrum(face)[0].cpu()
-    shown = (shown - shown.min()) / (shown.max() - shown.min()).clamp(min=1e-6)
-    colors = torch.from_numpy(mpl.colormaps["viridis"](shown.numpy())[..., :3]).permute(2, 0, 1)
+    bicubic_bands = band_psnr(bicubic, face, EDGES)[0].tolist()
+    colors = spectrum_colors(face)
     distance = torch.fft.fftshift(radius(face)).cpu()
     height, width = distance.shape
     slider = ipywidgets.FloatSlider(
@@ -52,7 +62,7 @@ def frequency_explorer(face: Tensor, scale: int = 4) -> ipywidgets.VBox:
     def draw(change: object = None) -> None:
         cutoff = slider.value
         low = low_pass(face, cutoff)
-        bands = {"low-pass": band_psnr(low, face, edges)[0].tolist(), "bicubic": bicubic_bands}
+        bands = {"low-pass": band_psnr(low, face, EDGES)[0].tolist(), "bicubic": bicubic_bands}
         kept = colors * torch.where(distance <= cutoff, 1.0, 0.3)
         figures = [
             picture_html(
