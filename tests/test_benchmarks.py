@@ -8,6 +8,8 @@ import torch
 from conftest import ROOT
 from programs import program
 
+from elsface_lite.data.images import write_png
+from elsface_lite.data.inputs import as_image
 from elsface_lite.network.elsface import ELSFace, ELSFaceConfig
 from elsface_lite.network.weights import load_pretrained, pretrained_names
 
@@ -153,3 +155,28 @@ def test_the_slider_is_measured_and_drawn(faces, tmp_path, monkeypatch):
     more = [row | {"metric": metric, "low": ""} for row in found[::2] for metric in ("fid", "identity")]
     monkeypatch.setattr(page, "table", lambda name: found + more)
     assert page.draw_sharpness().axes[0].get_ylabel() == "PSNR, dB, n = 2"
+
+
+@pytest.mark.slow
+def test_kinds_are_those_of_the_files_and_of_the_cheeks(tmp_path, monkeypatch):
+    """Grey of two brightnesses with a yellow tint: the light half is light, the dark half is dark."""
+    kinds, metrics = program("benchmarks/kinds.py"), ["psnr", "lpips"]  # the distance of identities needs dlib
+    monkeypatch.setattr(kinds, "METRICS", metrics)
+    monkeypatch.setattr(kinds, "ORDER", "lpips")
+    noise = torch.Generator().manual_seed(0)
+    for name, level in (("lab_0", 0.85), ("lab_1", 0.85), ("ai_0", 0.2), ("ai_1", 0.2)):
+        face = level + 0.02 * torch.randn(3, 128, 128, generator=noise) - torch.tensor([0, 0, 0.08])[:, None, None]
+        write_png(face.clamp(0, 1), tmp_path / f"{name}.png")
+    words = ["--faces", str(tmp_path), "--networks", "bicubic", "lite-x4"]
+    monkeypatch.setattr("sys.argv", ["x", *words, "--csv", str(tmp_path / "t.csv"), "--sheet", str(tmp_path / "s.png")])
+    kinds.main()
+    with (tmp_path / "t.csv").open(encoding="utf-8", newline="") as file:
+        rows = {(row["network"], row["kind"], row["metric"]): row for row in csv.DictReader(file)}
+    assert {kind: rows["lite-x4", kind, "psnr"]["n"] for _, kind, _ in rows} == {
+        "all": "4", "ai": "2", "lab": "2", "skin: light": "2", "skin: dark": "2",
+    }  # fmt: skip
+    for metric in metrics:
+        assert rows["lite-x4", "lab", metric]["mean"] == rows["lite-x4", "skin: light", metric]["mean"]
+    assert float(rows["bicubic", "all", "psnr gain"]["mean"]) == 0
+    sheet = as_image(tmp_path / "s.png")
+    assert sheet.shape == (3, 4 * 130 + 2, 3 * 130 + 2)  # no face twice
