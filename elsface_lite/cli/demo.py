@@ -1,4 +1,4 @@
-"""`elsface-lite demo`: two portraits degraded, restored and measured."""
+"""`elsface-lite demo`: four faces spoilt, restored and measured."""
 
 import argparse
 
@@ -8,10 +8,11 @@ from ..course.demo import demo
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """What `demo` takes."""
     parser.add_argument("--out", default="restored", metavar="DIR", help="folder for the pictures (default: restored)")
-    parser.add_argument("--weights", default="lite-x4", metavar="NAME", help="weights by name, or a file (lite-x4)")
+    parser.add_argument("--weights", default="lite-x4-blind", metavar="NAME", help="a name, or a file (lite-x4-blind)")
+    parser.add_argument("--sharpness", type=float, default=0.0, metavar="S", help="0, faithful, to 1, sharp (0)")
 
 
 def run(args: argparse.Namespace) -> int:
     """Prints the table of the demonstration: 0."""
-    print(demo(args.out, args.weights))
+    print(demo(args.out, args.weights, args.sharpness))
     return 0

@@ -16,7 +16,7 @@ COMMANDS = {
     "train": "train a network on a folder of faces, or continue a run",
     "export": "write a network as ONNX, for `restore --runtime onnx` and other programs",
     "info": "show what is installed here, for a bug report",
-    "demo": "degrade, restore and measure two public-domain portraits",
+    "demo": "spoil four faces as a phone does, restore and measure them",
 }
 
 EXAMPLES = """examples:

@@ -1,4 +1,4 @@
-"""The demonstration: two portraits degraded, restored, measured and drawn."""
+"""The demonstration: four faces spoilt as a phone spoils them, restored, measured and drawn."""
 
 import os
 from pathlib import Path
@@ -7,7 +7,8 @@ from typing import NamedTuple
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from ..data.degradation import downscale, upscale
+from ..data.blind import Blind
+from ..data.degradation import generator, upscale
 from ..data.images import write_png
 from ..data.sources import portraits
 from ..errors import ElsfaceError
@@ -17,6 +18,9 @@ from ..inference.restore import restore
 from ..metrics.image import psnr, ssim
 from ..network.elsface import ELSFace
 from ..network.weights import load_pretrained
+from .faces import made_up_people
+
+MADE_UP = (0, 12)  # of the made-up people
 
 
 class Row(NamedTuple):
@@ -29,12 +33,12 @@ class Row(NamedTuple):
     hr: Tensor
 
 
-def demo(out: str | os.PathLike[str], weights: str | os.PathLike[str] = "lite-x4") -> str:
-    """Finds, crops, degrades and restores the faces of the two portraits, and writes every step as PNG.
+def demo(out: str | os.PathLike[str], weights: str | os.PathLike[str] = "lite-x4-blind", sharpness: float = 0.0) -> str:
+    """Spoils two people of the two portraits and two made-up ones, restores them, and writes every step as PNG.
 
     Args:
         out: folder for demo.png, all side by side, and the single pictures.
-        weights: a name or a path for `load_pretrained`.
+        weights, sharpness: as in `load_pretrained`.
 
     Returns:
         A table of PSNR and SSIM (RGB) for bicubic and ELSFace.
@@ -42,8 +46,10 @@ def demo(out: str | os.PathLike[str], weights: str | os.PathLike[str] = "lite-x4
     Raises:
         ElsfaceError: the weights cannot be loaded, or the folder cannot be written to.
     """
-    model = load_pretrained(weights)
-    rows = [_row(name, image, model) for name, image in portraits().items()]
+    model = load_pretrained(weights, sharpness)
+    # Sizes of 32 and 64 pixels, somewhat blurred and noisy, and a JPEG: drawn by the number of the face.
+    phone = Blind(model.config.scale, blur=(0.4, 1.0), shrink=(4, 4), noise=4, quality=(80, 90), clean=0)
+    rows = [_row(name, hr, phone(hr, generator(number)), model) for number, (name, hr) in enumerate(_faces().items())]
     for row in rows:
         for step in ("lr", "bicubic", "elsface", "hr"):
             write_png(getattr(row, step), Path(out) / f"{row.name}-{step}.png")
@@ -52,13 +58,23 @@ def demo(out: str | os.PathLike[str], weights: str | os.PathLike[str] = "lite-x4
     return f"{_table(rows)}\nLR, bicubic, ELSFace and HR side by side: {picture}"
 
 
-def _row(name: str, photograph: Tensor, model: ELSFace) -> Row:
-    boxes = find_faces(photograph)
-    if not boxes:
-        raise ElsfaceError(f"no face found in the portrait {name}: run `elsface-lite info` and report what it prints.")
-    hr = crop_face(photograph, boxes[0])
-    lr = downscale(hr[None], model.config.scale)[0]
-    return Row(name, lr, upscale(lr[None], model.config.scale)[0], restore(lr, weights=model, lr=True)[0].image, hr)
+def _faces() -> dict[str, Tensor]:
+    """HR faces by name: of the portraits (3, 128, 128), made up (3, 256, 256)."""
+    faces = {}
+    for name, photograph in portraits().items():
+        boxes = find_faces(photograph)
+        if not boxes:
+            raise ElsfaceError(
+                f"no face found in the portrait {name}: run `elsface-lite info` and report what it prints."
+            )
+        faces[name] = crop_face(photograph, boxes[0])
+    people = made_up_people()
+    return faces | {f"made_up_{number}": people[number] for number in MADE_UP}
+
+
+def _row(name: str, hr: Tensor, lr: Tensor, model: ELSFace) -> Row:
+    restored = restore(lr, weights=model, lr=True)[0].image
+    return Row(name, lr, upscale(lr[None], model.config.scale)[0], restored, hr)
 
 
 def _scores(sr: Tensor, hr: Tensor) -> tuple[float, float]:
