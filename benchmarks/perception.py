@@ -2,6 +2,7 @@
 
     python benchmarks/perception.py --faces DIR --networks bicubic lite-x4 real-esrgan --csv FILE
     python benchmarks/perception.py --faces DIR --networks ... --degradation blind --side 64 --size 256 --csv FILE
+    python benchmarks/perception.py --faces DIR --networks ... --degradation jpeg --csv FILE    # or blur, or noise
     python benchmarks/perception.py --faces DIR --networks lite-x4 --sharpness 0 0.2 0.4 0.6 0.8 1 --csv sharpness.csv
 
 A network is "bicubic", weights by name or path, an ONNX file of somebody else's, or "real-esrgan": x4plus (Wang et al.
@@ -33,6 +34,12 @@ from elsface_lite.network.weights import load_pretrained
 SCALE = 4  # of all networks
 BATCH = 8
 METRICS = ("psnr", "ssim", "lpips", "lpips_vgg", "fid", "kid", "identity", "niqe")
+# What `Blind` does, one at a time and to all faces: its pixels are those of LR, and what is left out hardly shows.
+ALONE = {
+    "blur": {"shrink": (SCALE, SCALE), "noise": 0.0, "quality": (98, 98), "clean": 0.0},
+    "noise": {"shrink": (SCALE, SCALE), "blur": (0.1, 0.1), "quality": (98, 98), "clean": 0.0},
+    "jpeg": {"shrink": (SCALE, SCALE), "blur": (0.1, 0.1), "noise": 0.0, "clean": 0.0},
+}
 Network = Callable[[Tensor], Tensor]  # (b, 3, h, w) -> (b, 3, 4 h, 4 w)
 
 
@@ -80,7 +87,7 @@ def degradation_of(name: str, scale: int) -> Degradation:
     """By name. HR that has fewer pixels a face than SR is spoilt by as much less, so that LR is what it should be."""
     if name == "bicubic":
         return Bicubic(scale)
-    blind, share = Blind(scale), scale / SCALE
+    blind, share = Blind(scale, **ALONE.get(name, {})), scale / SCALE
     return replace(blind, blur=[share * width for width in blind.blur], shrink=[share * size for size in blind.shrink])
 
 
@@ -102,7 +109,7 @@ def main() -> None:
     parser.add_argument("--faces", required=True, help="folder of HR faces")
     parser.add_argument("--networks", nargs="+", required=True, metavar="NAME")
     parser.add_argument("--sharpness", nargs="+", type=float, default=[0.0], help="of weights that have it, 0 to 1")
-    parser.add_argument("--degradation", choices=("bicubic", "blind"), default="bicubic")
+    parser.add_argument("--degradation", choices=("bicubic", "blind", *ALONE), default="bicubic")
     parser.add_argument("--side", type=int, default=32, help="of LR faces, in pixels")
     parser.add_argument("--size", type=int, default=128, help="of HR faces, in pixels")
     parser.add_argument("--metrics", nargs="+", default=list(METRICS), metavar="NAME")

@@ -7,7 +7,10 @@ import pytest
 import torch
 from conftest import ROOT
 from programs import program
+from torch.nn.functional import avg_pool2d
 
+from elsface_lite.course.faces import made_up_people
+from elsface_lite.data.degradation import generator
 from elsface_lite.data.images import write_png
 from elsface_lite.data.inputs import as_image
 from elsface_lite.network.elsface import ELSFace, ELSFaceConfig
@@ -180,3 +183,18 @@ def test_kinds_are_those_of_the_files_and_of_the_cheeks(tmp_path, monkeypatch):
     assert float(rows["bicubic", "all", "psnr gain"]["mean"]) == 0
     sheet = as_image(tmp_path / "s.png")
     assert sheet.shape == (3, 4 * 130 + 2, 3 * 130 + 2)  # no face twice
+
+
+def test_degradations_do_one_thing_at_a_time():
+    """Of six seeds: blur takes detail away, noise leaves more than clean pixels have, and JPEG about as much."""
+    perception, hr = program("benchmarks/perception.py"), made_up_people()[0][:, ::2, ::2]
+
+    def detail(name: str) -> float:
+        spoil = perception.degradation_of(name, 4)
+        lr = torch.stack([spoil(hr, generator(seed)) for seed in range(6)])
+        return (lr - avg_pool2d(lr, 3, 1, 1)).square()[..., 1:-1, 1:-1].mean().item()
+
+    clean = detail("bicubic")
+    assert detail("blur") < 0.8 * clean
+    assert detail("noise") > 1.05 * clean
+    assert 0.8 * clean < detail("jpeg") < 1.05 * clean
