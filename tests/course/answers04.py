@@ -57,6 +57,11 @@ def four_loops(window):
     return [[(r - s + window - 1) * span + (c - d + window - 1) for s, d in places] for r, c in places]
 
 
+def of_eight(window):
+    rows, columns = (x.flatten() for x in torch.meshgrid(torch.arange(window), torch.arange(window), indexing="ij"))
+    return (rows[:, None] - rows + 7) * 15 + columns[:, None] - columns + 7
+
+
 def numpy_index(window):
     rows, columns = np.divmod(np.arange(window**2), window)
     down, right = rows[:, None] - rows + window - 1, columns[:, None] - columns + window - 1
@@ -97,6 +102,11 @@ def pooled(self, r):
 def own_padding(self, x):
     r = self.body(x)
     return r - pooled(self, r)
+
+
+def ceiling(self, x):
+    r = self.body(x)
+    return r - self.upsample(F.avg_pool2d(r, 2, ceil_mode=True))[..., : x.shape[-2], : x.shape[-1]]
 
 
 def even_only(self, x):
@@ -196,7 +206,7 @@ RIGHT = {
         infinite,
         lambda *sizes: by_distance(*sizes).double().numpy(),
     ],
-    "HighPass.forward": [HighPass.forward, own_padding],
+    "HighPass.forward": [HighPass.forward, own_padding, ceiling],
     "04.1": [(64, 256), [64.0, 256.0], torch.tensor([64, 256]), np.array([64, 256])],
     "04.2": [make_fixed, new_parameters],
     "04.3": [lively, numpy_lively],
@@ -212,6 +222,7 @@ WRONG = {
         (lambda q, k, v, bias: (scores(q, k, 0).softmax(-1) + bias) @ v, "before the softmax"),
         (lambda q, k, v, bias: ((q @ k.mT + bias) / q.shape[-1] ** 0.5).softmax(-1) @ v, "only the dot product"),
         (overflowing, "largest from all first"),
+        (lambda q, k, v, bias: (k @ q.mT / q.shape[-1] ** 0.5 + bias).softmax(-1) @ v, "swapped"),
         (lambda q, k, v, bias: weighted_values(q, k, v, bias).detach(), "No gradient"),
         (lambda q, k, v, bias: print(end=""), "return"),
         (lambda q, k, v, bias: F.scaled_dot_product_attention(q, k, v), "bias is ignored"),
@@ -229,6 +240,7 @@ WRONG = {
         (lambda window: relative_position_index(window).T, "Transposed"),
         (lambda window: relative_position_index(window) - 2 * window * (window - 1), "below 0"),
         (lambda window: relative_position_index(8), "the shape should be"),
+        (of_eight, "windows of 8"),
         (
             lambda window: (
                 relative_position_index(window) % (2 * window - 1) * (2 * window - 1)
@@ -300,7 +312,9 @@ WRONG = {
         (lambda a, v: 1 / a.shape[-1] - 13.4 * (a - 1 / a.shape[-1]), "For a tensor"),
         (lambda a, v: 1 / a.shape[-1] + factor(a, v) ** 2 * (a - 1 / a.shape[-1]), "take the root"),
         (lambda a, v: a, "as they were"),
-        (by_head, "For a tensor"),
+        (by_head, "One omega"),
+        (lambda a, v: factor(a, v) - 1, "That is omega"),
+        (lambda a, v: lively(a, v) @ v, "mixed values"),
         (lambda a, v: print(end=""), "return"),
     ],
 }

@@ -7,8 +7,9 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from einops import rearrange
-from torch.nn.utils import clip_grad_norm_
+from torch.nn.utils import clip_grad_norm_, clip_grad_value_
 
+from elsface_lite.data.degradation import upscale
 from elsface_lite.network.elsface import ELSFace, ELSFaceConfig
 from elsface_lite.training.average import update_average
 from elsface_lite.training.config import TrainConfig
@@ -51,12 +52,25 @@ def early_hfeb(self, lr):
     return sr + bicubic if self.config.bicubic_skip else sr
 
 
+def upscaled(self, lr):
+    sr = forward(self, lr, skip=False)
+    return sr + upscale(lr, self.config.scale) if self.config.bicubic_skip else sr
+
+
 def nearest(self, lr):
     sr = forward(self, lr, skip=False)
     return sr + F.interpolate(lr, scale_factor=self.config.scale) if self.config.bicubic_skip else sr
 
 
-def step(model, optimizer, lr, hr, clip=1.0, forget=True, after=True, before=False, move=True, loss_of=F.l1_loss):
+def each_by_itself(weights, clip):
+    for weight in weights:
+        clip_grad_norm_(weight, clip)
+
+
+def step(
+    model, optimizer, lr, hr, clip=1.0, forget=True, after=True, before=False, move=True,
+    loss_of=F.l1_loss, clip_by=clip_grad_norm_,
+):  # fmt: skip
     if forget:
         optimizer.zero_grad()
     loss = loss_of(model(lr), hr)
@@ -64,9 +78,18 @@ def step(model, optimizer, lr, hr, clip=1.0, forget=True, after=True, before=Fal
         clip_grad_norm_(model.parameters(), clip)
     loss.backward()
     if after:
-        clip_grad_norm_(model.parameters(), clip)
+        clip_by(model.parameters(), clip)
     if move:
         optimizer.step()
+    return loss.item()
+
+
+def forgetting_last(model, optimizer, lr, hr, clip=1.0):
+    loss = F.l1_loss(model(lr), hr)
+    loss.backward()
+    clip_grad_norm_(model.parameters(), clip)
+    optimizer.step()
+    optimizer.zero_grad()
     return loss.item()
 
 
@@ -107,6 +130,18 @@ def every_step(config, step, steps_per_epoch):
     return rate(TrainConfig(epochs=config.epochs, warmup=config.warmup, schedule="constant"), step, steps_per_epoch) * (
         1 - step / config.epochs / steps_per_epoch
     )
+
+
+def by_epoch(config, step, steps_per_epoch):
+    if config.schedule != "cosine":
+        return rate_share(config, step, steps_per_epoch)
+    warmup = min(1, (step + 1) / config.warmup / config.epochs / steps_per_epoch) if config.warmup else 1
+    return warmup * (1 + math.cos(math.pi * (step // steps_per_epoch) / config.epochs)) / 2
+
+
+def piecewise(config, step, steps_per_epoch):
+    rising = config.warmup * config.epochs * steps_per_epoch
+    return (step + 1) / rising if step + 1 < rising else rate_share(config, step, steps_per_epoch)
 
 
 def moved(average, network, step, decay, b=None):
@@ -184,7 +219,7 @@ def always_three(model, lr, hr, most):
 RIGHT = {
     "pixel_shuffle": [F.pixel_shuffle, loop_shuffle, permuted_shuffle],
     "ELSFace.forward": [ELSFace.forward, forward, lambda self, lr: forward(self, lr, fuse=lambda a, b: b + a)],
-    "train_step": [step, by_hand, lambda *case: torch.tensor(step(*case))],
+    "train_step": [step, by_hand, forgetting_last, lambda *case: torch.tensor(step(*case))],
     "rate_share": [rate_share, rate, lambda *case: torch.tensor(rate(*case))],
     "update_average": [update_average, moved, in_place],
     "checkpoint": [
@@ -218,6 +253,8 @@ WRONG = {
         (lambda self, lr: forward(self, lr, fuse=lambda a, b: torch.cat([a, b], 1)), "RuntimeError"),
         (lambda self, lr: forward(self, lr, fuse=lambda a, b: a * b), "For a ELSFace|you give"),
         (nearest, "you give"),
+        (lambda self, lr: forward(self, lr).clamp(0, 1), "Do not clamp"),
+        (upscaled, "without rounding"),
         (lambda self, lr: ELSFace.forward(self, lr).detach(), "No gradient"),
         (lambda self, lr: print(end=""), "return"),
     ],
@@ -225,6 +262,9 @@ WRONG = {
         (lambda *case: step(*case, forget=False), "earlier steps"),
         (lambda *case: step(*case, move=False), "do not move"),
         (lambda *case: step(*case, loss_of=F.mse_loss), "squares"),
+        (lambda *case: step(*case, loss_of=lambda a, b: F.l1_loss(a, b, reduction="sum")), "take their mean"),
+        (lambda *case: step(*case, clip_by=each_by_itself), "by itself"),
+        (lambda *case: step(*case, clip_by=clip_grad_value_), "each of its numbers"),
         (lambda *case: step(*case, after=False), "not clipped"),
         (lambda *case: step(*case, after=False, before=True), "not clipped"),
         (late_loss, "before the step"),
@@ -236,6 +276,8 @@ WRONG = {
         (lambda *case: rate(*case, half=1, plus=0), "add 1"),
         (lambda *case: rate(*case, half=1), "not halved"),
         (every_step, "stays within one"),
+        (by_epoch, "with every step"),
+        (piecewise, "multiply the two"),
         (lambda config, *rest: rate(config, *rest) * config.learning_rate, "share is asked for"),
         (lambda config, s, n: rate(TrainConfig(epochs=config.epochs, schedule=config.schedule), s, n), "For 'cosine'"),
         (lambda *case: 1.0, "For 'cosine'"),

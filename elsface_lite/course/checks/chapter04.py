@@ -46,6 +46,9 @@ def check_weighted_values(answer: Any) -> str:
         "The scores are no weights yet: the softmax is missing.": lambda q, k, v, b: (
             (q @ k.mT / q.shape[-1] ** 0.5 + b) @ v
         ),
+        "Queries and keys are swapped: row i of the scores has token i as the one that asks.": lambda q, k, v, b: (
+            attend(k, q, v, b)
+        ),
     }
     problem = compare(answer, weighted_values, cases[1:], mistakes, gradient=True)
     large = problem or compare(answer, weighted_values, cases[:1], tolerance=1e-2)
@@ -97,6 +100,7 @@ def check_relative_position_index(answer: Any) -> str:
             numbered(w, span=w)
         ),
         "The two differences are swapped: rows first, times 2 window - 1, then columns.": by_column,
+        "You count as in windows of 8: 7 and 15 are window - 1 and 2 window - 1.": lambda w: numbered(w, 1, 7, 15),
     }
     return compare(answer, relative_position_index, [(8,), (3,), (5,), (1,)], mistakes, tolerance=1e-6)
 
@@ -195,6 +199,13 @@ def check_lively(answer: Any) -> str:
         energy = [x.square().sum() for x in varying]
         return mean + (energy[1] / energy[0]) ** root * (weights - mean)
 
+    def by_head(weights: Tensor, values: Tensor) -> Tensor:
+        return torch.stack([torch.stack([*map(scaled, *window)]) for window in zip(weights, values, strict=True)])
+
+    def omega(weights: Tensor, values: Tensor) -> Tensor:
+        kept, full = (x - x.mean(-2, keepdim=True) for x in (weights @ values, values))
+        return (full.square().sum() / kept.square().sum()).sqrt() - 1
+
     def a_plus_identity(weights: Tensor, values: Tensor) -> Tensor:
         return torch.eye(weights.shape[-1]).expand_as(weights)
 
@@ -206,6 +217,9 @@ def check_lively(answer: Any) -> str:
         "The energy goes with the square of the factor: take the root.": lambda a, v: scaled(a, v, root=1.0),
         "Those are the weights as they were.": lambda a, v: a,
         "The factor should be positive: this one turns light into dark.": lambda a, v: 2 / a.shape[-1] - scaled(a, v),
+        "One omega is asked for, for all windows and heads together; you have one for each.": by_head,
+        "That is omega: give back the weights that it makes.": omega,
+        "Those are the mixed values: the new weights are asked for.": lambda a, v: scaled(a, v) @ v,
     }
     cases = []
     for seed, (n, heads, tokens, d) in enumerate([(2, 3, 9, 5), (1, 1, 16, 4), (4, 2, 6, 3)]):

@@ -57,8 +57,7 @@ def check_blur_matrix(answer: Any) -> str:
         "You repeat the border pixel: reflection leaves it out, 2 1 0 1 2.": lambda n, k: matrix(n, k, "replicate"),
         "The picture goes round at the border: it should be reflected.": lambda n, k: matrix(n, k, "circular"),
     }
-    skew = torch.tensor([0.5, 0.25, 0.0, 0.15, 0.1])  # no bell: left and right differ
-    cases = [(40, gaussian_kernel(21)), (9, gaussian_kernel(5)), (6, gaussian_kernel(11)), (12, skew)]
+    cases = [(40, gaussian_kernel(21)), (9, gaussian_kernel(5)), (6, gaussian_kernel(11))]
     problem = compare(answer, blur_matrix, cases, mistakes, tolerance=1e-5)
     if not problem and not refuses(answer, 5, gaussian_kernel(11)):
         return "A side of 5 pixels and 11 taps should raise a ValueError: reflection needs more than 5."

@@ -2,7 +2,7 @@
 
 import copy
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -11,8 +11,9 @@ import torch
 import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor, nn
-from torch.nn.utils import clip_grad_norm_
+from torch.nn.utils import clip_grad_norm_, clip_grad_value_
 
+from ...data.degradation import upscale
 from ...network.elsface import ELSFace, ELSFaceConfig
 from ...training.average import update_average
 from ...training.config import TrainConfig
@@ -69,6 +70,9 @@ def check_forward(answer: Any) -> str:
         sr = self.upsample(fused)
         return sr + F.interpolate(lr, scale_factor=self.config.scale, mode="bicubic") if skip else sr
 
+    def upscaled(self: Any, lr: Tensor) -> Tensor:
+        return upscale(lr, self.config.scale) if self.config.bicubic_skip else torch.zeros(())
+
     def mean(self: Any, lr: Tensor) -> Tensor:
         first, second = self.prepare(lr).unbind(1)
         fused = (self.cnn(first) + self.hfebs(self.transformer(second))) / 2
@@ -81,6 +85,10 @@ def check_forward(answer: Any) -> str:
         "Bicubic is missing: add it if `self.config.bicubic_skip` is set.": partial(forward, skip=False),
         "Bicubic is added always: ask `self.config.bicubic_skip`.": partial(forward, skip=True),
         "You take the mean of the streams: the paper adds them.": mean,
+        "Do not clamp: what leaves the network is trained as it is.": lambda self, lr: forward(self, lr).clamp(0, 1),
+        "Bicubic without antialiasing is asked for, and without rounding.": lambda self, lr: (
+            forward(self, lr, skip=False) + upscaled(self, lr)
+        ),
     }
     paper = dict(grid=2, style="scale", hfeb_skip=False, transformer_skip=False, bicubic_skip=False)
     cases = [
@@ -113,6 +121,15 @@ def check_rate_share(answer: Any) -> str:
         linear *= 1 - step / (config.epochs * per_epoch)
         return linear if config.schedule == "linear" else share(config, step, per_epoch)
 
+    def by_epoch(config: TrainConfig, step: int, per_epoch: int) -> float:
+        start = step // per_epoch * per_epoch if config.schedule == "cosine" else step
+        warmup = share(replace(config, schedule="constant"), step, per_epoch)
+        return warmup * share(replace(config, warmup=0.0), start, per_epoch)
+
+    def one_after_the_other(config: TrainConfig, step: int, per_epoch: int) -> float:
+        warmup = share(replace(config, schedule="constant"), step, per_epoch)
+        return warmup if warmup < 1 else share(config, step, per_epoch)
+
     mistakes: dict[str, Function] = {
         "The first step has rate 0 and does nothing: steps count from 0, so take step + 1 in the warm-up.": partial(
             share, first=0
@@ -124,6 +141,8 @@ def check_rate_share(answer: Any) -> str:
             share(config, *rest) * config.learning_rate
         ),
         "The linear schedule falls from epoch to epoch, and stays within one.": every_step,
+        "The cosine falls with every step, not from epoch to epoch.": by_epoch,
+        "The schedule counts in the warm-up, too: multiply the two.": one_after_the_other,
     }
     runs = [("cosine", 10, 0.1), ("cosine", 5, 0.0), ("linear", 5, 0.0), ("constant", 5, 0.3), ("linear", 4, 0.3)]
     cases = [(*run, step) for run in runs for step in (0, 3, 7, 19, 20, 50, 79)]
@@ -160,6 +179,7 @@ def check_train_step(answer: Any) -> str:
         move: bool = True,
         loss_of: Function = F.l1_loss,
         again: bool = False,
+        clipped: Function = clip_grad_norm_,
     ) -> float:
         loss = loss_of(model(lr), hr)
         if forget:
@@ -168,10 +188,14 @@ def check_train_step(answer: Any) -> str:
             clip_grad_norm_(model.parameters(), clip)
         loss.backward()
         if not early:
-            clip_grad_norm_(model.parameters(), clip)
+            clipped(model.parameters(), clip)
         if move:
             optimizer.step()
         return loss_of(model(lr), hr).item() if again else loss.item()
+
+    def one_by_one(weights: Iterable[nn.Parameter], clip: float) -> None:
+        for weight in weights:
+            clip_grad_norm_([weight], clip)
 
     wrong: dict[str, Step] = {
         "The gradients of earlier steps are still there: `optimizer.zero_grad()` before `backward()`.": partial(
@@ -179,6 +203,11 @@ def check_train_step(answer: Any) -> str:
         ),
         "The weights do not move: `optimizer.step()` is missing.": partial(step, move=False),
         "The loss is the mean of absolute errors, not of squares.": partial(step, loss_of=F.mse_loss),
+        "You summed the errors: take their mean.": partial(step, loss_of=partial(F.l1_loss, reduction="sum")),
+        "Each weight's gradient is clipped by itself: the norm of all of them together counts.": partial(
+            step, clipped=one_by_one
+        ),
+        "`clip` is for the norm of the gradient, not for each of its numbers.": partial(step, clipped=clip_grad_value_),
         "The gradient is not clipped, or is clipped before there is one: after `backward()`, before the step.": partial(
             step, early=True
         ),

@@ -118,7 +118,10 @@ def described(value: Any) -> str:
     """An argument in words."""
     if isinstance(value, Tensor):
         return f"a tensor {tuple(value.shape)}"
-    return f"a {type(value).__name__}" if isinstance(value, torch.nn.Module) else f"{value!r:.60}"
+    if isinstance(value, type):
+        return value.__name__
+    name = type(value).__name__
+    return f"{'an' if name[0] in 'AEIOU' else 'a'} {name}" if isinstance(value, torch.nn.Module) else f"{value!r:.60}"
 
 
 def refuses(answer: Function, *case: Any) -> bool:
