@@ -21,6 +21,11 @@ def mse(sr, hr, channel="rgb"):
     return (sr - hr).square().mean((1, 2, 3))
 
 
+def by_color(sr, hr, channel="rgb"):
+    sr, hr = prepare(sr, hr, channel)
+    return (sr - hr).square().mean((2, 3))
+
+
 def numpy_psnr(sr, hr, channel="rgb"):
     sr, hr = (image.double().numpy() for image in channels(sr, hr, channel))
     with np.errstate(divide="ignore"):
@@ -46,6 +51,13 @@ def score(*case, **constants):
     return (first * second).mean((1, 2, 3))
 
 
+def with_deviations(sr, hr, channel="rgb"):
+    x, y = (image.double() for image in prepare(sr, hr, channel))
+    sx, sy = ((window_means(z * z) - window_means(z) ** 2).clamp(min=0).sqrt() for z in (x, y))
+    covariance = window_means(x * y) - window_means(x) * window_means(y)
+    return (parts(sr, hr, channel)[0] * (2 * covariance + 0.03**2) / (sx + sy + 0.03**2)).mean((1, 2, 3))
+
+
 def square_window(sr, hr, channel="rgb", size=11):
     x, y = (image.double() for image in prepare(sr, hr, channel))
     mx, my, mxx, myy, mxy = (F.avg_pool2d(part, size, 1) for part in (x, y, x * x, y * y, x * y))
@@ -53,9 +65,9 @@ def square_window(sr, hr, channel="rgb", size=11):
     return (top / ((mx**2 + my**2 + 1e-4) * (mxx + myy - mx**2 - my**2 + 9e-4))).mean((1, 2, 3))
 
 
-def by_eigenvalues(a, b, clamp=True):
+def by_eigenvalues(a, b, clamp=True, values=torch.linalg.eigvals):
     c1, c2 = torch.cov(a.T), torch.cov(b.T)
-    roots = torch.linalg.eigvals(c1 @ c2).real
+    roots = values(c1 @ c2).real
     roots = (roots.clamp(min=0) if clamp else roots).sqrt().sum()
     return (a.mean(0) - b.mean(0)).square().sum() + c1.trace() + c2.trace() - 2 * roots
 
@@ -130,6 +142,7 @@ WRONG = {
         (lambda *case: -10 * mse(*case).log(), "natural"),
         (lambda sr, hr, channel="rgb": psnr(sr, hr), "channel is ignored"),
         (lambda *case: psnr(*case).clamp(max=100), "infinity"),
+        (lambda *case: -10 * by_color(*case).log10().mean(1), "one a colour"),
         (lambda *case: print(end=""), "return"),
     ],
     "ssim": [
@@ -140,6 +153,7 @@ WRONG = {
         (lambda *case: score(*case, c1=0.03**2, c2=0.01**2), "swapped"),
         (lambda *case: score(*case, c1=(0.01 * 255) ** 2, c2=(0.03 * 255) ** 2), "255"),
         (square_window, "square window"),
+        (with_deviations, "standard deviations"),
         (lambda *case: ssim(*case).mean(), "for each image"),
         (lambda sr, hr, channel="rgb": ssim(sr, hr), "channel is ignored"),
         (lambda *case: 1 - ssim(*case), "equal pictures"),
@@ -153,6 +167,8 @@ WRONG = {
         (lambda a, b: by_eigenvalues(a, b) - (a.mean(0) - b.mean(0)).square().sum(), "means is missing"),
         (lambda a, b: by_singular_values(a, b, n=len(a), m=len(b)), "n - 1"),
         (lambda a, b: by_eigenvalues(a, b).sqrt(), "stays squared"),
+        (lambda a, b: by_eigenvalues(a, b, values=torch.linalg.eigvalsh), "reads only half"),
+        (lambda a, b: by_eigenvalues(a, b, values=torch.linalg.svdvals), "singular values"),
         (lambda a, b: torch.tensor(1.0), "you give 1"),
         (lambda a, b: print(end=""), "return"),
     ],

@@ -1,6 +1,7 @@
 """Chapter 09: right answers written otherwise, and wrong ones with words that the check must find."""
 
 import math
+import warnings
 
 import numpy as np
 import torch
@@ -92,6 +93,22 @@ def means(judgements, images):
     return sum(slope.square().mean() for slope in slopes(judgements, images))
 
 
+def each_alone(judgements, images):
+    """The docstring read literally: a gradient for every single judgement."""
+    pairs = zip(judgements, images, strict=True)
+    found = [torch.autograd.grad(one, image, create_graph=True)[0] for some, image in pairs for one in some.flatten()]
+    return sum(slope.square().sum() for slope in found) / judgements[0].numel()
+
+
+def by_backward(judgements, images):
+    """Right, but the discriminator's weights get gradients as well, along which its next step would go."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of PyTorch, about that very thing
+        for one in judgements:
+            one.sum().backward(create_graph=True)
+    return sum(image.grad.square().sum() for image in images) / judgements[0].numel()
+
+
 def by_shuffle(low, high):
     x, y, cross = high.chunk(3, 1)
     image = torch.zeros(*low.shape[:2], 2 * low.shape[2], 2 * low.shape[3])
@@ -115,7 +132,7 @@ def in_turn(theta, psi, rate, penalty):
 
 RIGHT = {
     "expected_loss": [expected_loss, numpy_expected, in_place_expected, lambda *case: expected_loss(*case).item()],
-    "haar_bands": [haar_bands, by_corners],
+    "haar_bands": [haar_bands, by_corners, numpy_bands, lambda x: [band.detach() for band in by_corners(x)]],
     "AdversarialLoss.forward": [AdversarialLoss.forward, by_logarithm, by_exponential],
     "squared_gradients": [squared_gradients, one_by_one],
     "09.1": [73.2, 73, 73.21, np.float32(73.2), torch.tensor(73.2)],
@@ -144,8 +161,6 @@ WRONG = {
         (grouped, "sorted by colour"),
         (lambda x: (F.avg_pool2d(x, 2), haar_bands(x)[1]), "you give"),
         (lambda x: haar_bands(x)[1], "1 thing"),
-        (lambda x: tuple(band.detach() for band in haar_bands(x)), "No gradient"),
-        (numpy_bands, "No gradient|numpy"),
         (lambda x: print(end=""), "return"),
     ],
     "AdversarialLoss.forward": [
@@ -155,6 +170,7 @@ WRONG = {
         (lambda m, s, h: F.softplus(differences(m, s, h)), "mean over the judgements"),
         (lambda m, s, h: F.softplus(differences(m, s, h)).sum(), "sum over all"),
         (lambda m, s, h: differences(m, s, h).mean(), "softplus is missing"),
+        (lambda m, s, h: F.softplus(m.judge(h - s)).mean(), "one at a time"),
         (lambda m, s, h: F.relu(1 + differences(m, s, h)).mean(), "hinge"),
         (lambda m, s, h: differences(m, s, h).sigmoid().mean(), "sigmoid"),
         (lambda m, s, h: F.logsigmoid(-differences(m, s, h)).mean(), "sign of the logarithm"),
@@ -172,6 +188,8 @@ WRONG = {
         (asked(lambda j, x: sum(s.square().sum() for s in slopes([o.mean() for o in j], x))), "mean judgement"),
         (asked(lambda j, x: sum(s.square().sum() for s in slopes(j, x, False)) / j[0].numel()), "create_graph"),
         (asked(lambda j, x: squared_gradients(j, x).detach()), "create_graph"),
+        (asked(each_alone), "each single judgement"),
+        (asked(by_backward), "gradients are left"),
         (lambda j, x: sum(s.square().sum() for s in slopes(j, x)) / j[0].numel(), "should give 0"),
         (asked(lambda j, x: torch.stack([s.square().sum() for s in slopes(j, x)])), "One number"),
         (lambda j, x: print(end=""), "return"),

@@ -31,9 +31,9 @@ def _each(sr: Tensor, hr: Tensor, channel: str) -> tuple[Tensor, Tensor]:
     return (luma(sr), luma(hr)) if channel == "y" else (sr, hr)
 
 
-def _mse(sr: Tensor, hr: Tensor, channel: str = "rgb") -> Tensor:
+def _mse(sr: Tensor, hr: Tensor, channel: str = "rgb", dims: tuple[int, ...] = (1, 2, 3)) -> Tensor:
     sr, hr = _each(sr, hr, channel)
-    return (sr - hr).square().mean((1, 2, 3))
+    return (sr - hr).square().mean(dims)
 
 
 def check_psnr(answer: Any) -> str:
@@ -51,6 +51,9 @@ def check_psnr(answer: Any) -> str:
         "This is the natural logarithm.": lambda *case: -10 * _mse(*case).log(),
         "The channel is ignored: `prepare` gives both pictures in the channel that is asked for.": lambda s, h, c="": (
             psnr(s, h)
+        ),
+        "That is a mean of decibels, one a colour: take one MSE over all colours first.": lambda s, h, c="rgb": (
+            -10 * _mse(s, h, c, (2, 3)).log10().mean(1)
         ),
         "That is the mean error: MSE is the mean of squares.": lambda s, h, c="rgb": (
             -20 * (_each(s, h, c)[0] - _each(s, h, c)[1]).abs().mean((1, 2, 3)).log10()
@@ -73,10 +76,14 @@ def check_ssim(answer: Any) -> str:
         c: tuple[float, float] = (SSIM_C1, SSIM_C2),
         parts: str = "ls",
         sign: bool = True,
+        root: bool = False,
     ) -> Tensor:
         x, y = (image.double() for image in _each(sr, hr, channel))
         mx, my = window_means(x), window_means(y)
         variances = window_means(x * x + y * y) - mx * mx - my * my
+        if root:
+            squares = torch.stack([window_means(z * z) - m * m for z, m in ((x, mx), (y, my))])
+            variances = squares.clamp(min=0).sqrt().sum(0)
         luminance = (2 * mx * my + c[0]) / (mx * mx + my * my + c[0])
         structure = (2 * (window_means(x * y) - mx * my) + c[1]) / (variances + c[1])
         maps = {"l": luminance, "s": structure}
@@ -98,6 +105,7 @@ def check_ssim(answer: Any) -> str:
         "C1 and C2 are squared twice, or not at all: SSIM_C1 and SSIM_C2 are ready to use.": partial(
             score, c=(0.01, 0.03)
         ),
+        "Those are standard deviations: the formula has variances, their squares.": partial(score, root=True),
         "That is a square window: `window_means` has the Gaussian.": square,
         "One value for each image is asked for.": lambda *case: score(*case).mean(),
         "The channel is ignored: `prepare` gives both pictures in the channel that is asked for.": lambda s, h, c="": (
@@ -123,16 +131,22 @@ def _features() -> list[tuple[Tensor, Tensor]]:
     return sets
 
 
-def _root_trace(product: Tensor) -> Tensor:
-    return torch.linalg.eigvals(product).real.clamp(min=0).sqrt().sum()
+def _eigenvalues(product: Tensor) -> Tensor:
+    return torch.linalg.eigvals(product).real
 
 
 def check_frechet_distance(answer: Any) -> str:
     def distance(
-        a: Tensor, b: Tensor, correction: int = 1, means: float = 1, cross: float = 2, root: bool = True
+        a: Tensor,
+        b: Tensor,
+        correction: int = 1,
+        means: float = 1,
+        cross: float = 2,
+        root: bool = True,
+        values: Function = _eigenvalues,
     ) -> Any:
         first, second = (torch.cov(x.T, correction=correction).reshape(x.shape[1], -1) for x in (a, b))
-        between = _root_trace(first @ second) if root else (first @ second).trace()
+        between = values(first @ second).clamp(min=0).sqrt().sum() if root else (first @ second).trace()
         gap = (a.mean(0) - b.mean(0)).square().sum()
         return means * gap + first.trace() + second.trace() - cross * between
 
@@ -148,13 +162,19 @@ def check_frechet_distance(answer: Any) -> str:
         gap = a.mean(0) - b.mean(0)
         return distance(a, b) - gap.square().sum() + gap.norm()
 
-    mistakes = {
+    mistakes: dict[str, Function] = {
         "Covariances divide by n - 1; yours by n.": lambda a, b: distance(a, b, correction=0),
         "The distance of the means is missing.": lambda a, b: distance(a, b, means=0),
         "The distance of the means has to be squared.": unsquared,
         "The factor 2 before the root is missing.": lambda a, b: distance(a, b, cross=1),
         "The root of the product is missing.": lambda a, b: distance(a, b, root=False),
         "You took only variances: the features vary together, and covariances tell how.": diagonal,
+        "The product of two covariances is not symmetric, and `eigvalsh` reads only half of it: `eigvals`.": partial(
+            distance, values=torch.linalg.eigvalsh
+        ),
+        "Those are singular values: the product is not symmetric, and its eigenvalues are others.": partial(
+            distance, values=torch.linalg.svdvals
+        ),
         "You took the root of every entry: the root of a matrix has the roots of its eigenvalues.": entries,
         "That is the root of the distance: it stays squared.": lambda a, b: distance(a, b).sqrt(),
     }

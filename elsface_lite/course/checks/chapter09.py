@@ -94,15 +94,7 @@ def check_haar_bands(answer: Any) -> str:
         "Low and high are swapped.": lambda x: haar_bands(x)[::-1],
     }  # fmt: skip
     cases = [(random(*shape, seed=i),) for i, shape in enumerate([(2, 3, 8, 12), (1, 3, 6, 4), (3, 3, 2, 2)])]
-    return compare(answer, haar_bands, cases, mistakes, tolerance=1e-5) or _gradient(
-        lambda x: torch.cat([torch.as_tensor(band) for band in answer(x)], 1),
-        lambda x: torch.cat(haar_bands(x), 1),
-        cases,
-    )
-
-
-def _gradient(answer: Function, reference: Function, cases: list[tuple[Any, ...]]) -> str:
-    return compare(answer, reference, cases, gradient=True)
+    return compare(answer, haar_bands, cases, mistakes, tolerance=1e-5)
 
 
 def _judges() -> list[tuple[AdversarialLoss, Tensor, Tensor]]:
@@ -121,6 +113,9 @@ def check_adversarial_loss(answer: Any) -> str:
         "That is what the discriminator minimises: the network wants SR to look more real than HR.": lambda m, s, h: (
             F.softplus(m.judge(s) - m.judge(h)).mean()
         ),
+        "The judge sees pictures, one at a time: you show it the difference of two.": lambda m, s, h: F.softplus(
+            m.judge(h - s)
+        ).mean(),
         "SR is judged alone: relativistic means, compared with HR.": lambda m, s, h: F.softplus(-m.judge(s)).mean(),
         "Each judgement is compared, then comes the mean: you compare the means.": lambda m, s, h: F.softplus(
             m.judge(h).mean() - m.judge(s).mean()
@@ -171,20 +166,27 @@ class _Curved(nn.Module):
 Penalty = Callable[[list[Tensor], list[Tensor]], Any]
 
 
-def _penalty(function: Penalty, seed: int, asked: bool = True) -> tuple[Any, list[Tensor | None]]:
-    """What a penalty is for a judge of its own, and its gradients to the judge's weights."""
+def _penalty(function: Penalty, seed: int, asked: bool = True) -> tuple[Any, list[Tensor | None], bool]:
+    """What a penalty is for a judge of its own, its gradients to the judge's weights, and whether some lie in them."""
     judge = _Curved(seed)
     shape = [(2, 3, 6, 4), (3, 3, 4, 8)][seed % 2]
     images = [(random(*shape, seed=seed + i)).requires_grad_(asked) for i in (3, 8)]
     judgements = [judge(2 * image) for image in images]
-    found = function(judgements, images)
+    found, weights = function(judgements, images), list(judge.parameters())
+    left = any(weight.grad is not None for weight in weights)
     if not isinstance(found, Tensor) or not found.requires_grad or found.ndim:
-        return found, []
-    return found, list(torch.autograd.grad(found, list(judge.parameters()), allow_unused=True))
+        return found, [], left
+    return found, list(torch.autograd.grad(found, weights, allow_unused=True)), left
 
 
 def _slopes(judgements: list[Tensor], images: list[Tensor]) -> list[Tensor]:
     return list(torch.autograd.grad([one.sum() for one in judgements], images, create_graph=True))
+
+
+def _each_slope(judgements: list[Tensor], images: list[Tensor]) -> list[Tensor]:
+    """A gradient for every single judgement."""
+    pairs = zip(judgements, images, strict=True)
+    return [torch.autograd.grad(one, image, create_graph=True)[0] for some, image in pairs for one in some.flatten()]
 
 
 def _squares(slopes: list[Tensor]) -> Tensor:
@@ -192,6 +194,9 @@ def _squares(slopes: list[Tensor]) -> Tensor:
 
 
 PENALTIES: dict[str, Penalty] = {
+    "You take the gradient of each single judgement: take that of the sum of all judgements of a batch.": lambda j, x: (
+        _squares(_each_slope(j, x)) / j[0].numel()
+    ),
     "Only the first batch is penalised: add up both.": lambda j, x: _squares(_slopes(j, x)[:1]) / j[0].numel(),
     "Only the second batch is penalised: add up both.": lambda j, x: _squares(_slopes(j, x)[1:]) / j[0].numel(),
     "A sum: divide by the number of judgements of one batch.": lambda j, x: _squares(_slopes(j, x)),
@@ -216,7 +221,7 @@ PENALTIES: dict[str, Penalty] = {
 @torch.enable_grad()
 def check_squared_gradients(answer: Any) -> str:
     for seed in range(3):
-        (found, gradients), (right, wanted) = (_penalty(function, seed) for function in (answer, squared_gradients))
+        (found, gradients, left), (right, wanted, _) = (_penalty(f, seed) for f in (answer, squared_gradients))
         if found is None:
             return FORGOTTEN
         value = torch.as_tensor(found).detach()
@@ -224,6 +229,8 @@ def check_squared_gradients(answer: Any) -> str:
             return f"One number is asked for; yours has the shape {tuple(value.shape)}."
         if not math.isclose(value.item(), right.item(), rel_tol=1e-3):
             return _known_penalty(value, seed) or f"You give {value.item():.4g} and not {right.item():.4g}."
+        if left:
+            return "The value is right, but gradients are left in the judge's weights: `autograd.grad` leaves none."
         if not gradients:
             return "The value is right, but the discriminator cannot learn from it: `create_graph=True` is missing."
         pairs = zip(gradients, wanted, strict=True)
