@@ -1,12 +1,15 @@
 """What a chapter asks its reader: tasks, exercises and predictions, answered in words and remembered."""
 
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import reduce, wraps
+from numbers import Number
 from types import FunctionType
 from typing import Any
 
+import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor, nn
 
 from ..inference.box import Box
@@ -21,15 +24,22 @@ def _numbers(found: Any) -> tuple[float, ...]:
     return tuple(map(float, found))
 
 
+def _picture(found: Any) -> Image.Image:
+    return Image.fromarray(np.asarray(found).astype(np.uint8))
+
+
 # What a chapter goes on with, where that is no tensor in the precision of the arguments.
 KINDS: dict[str, torch.dtype | Callable[[Any], Any]] = {
     "lost": torch.float64,
     "side": int,
     "relative_position_index": torch.int64,
+    "train_step": float,
+    "rate_share": float,
     "bootstrap_interval": _numbers,
     "fit_box": lambda found: (Box(*_numbers(found[0])), float(found[1])),
     "sign_test": float,
     "difference_interval": _numbers,
+    "noisy": _picture,
 }
 
 
@@ -104,6 +114,8 @@ def _as(kind: torch.dtype | Callable[[Any], Any], result: Any) -> Any:
         return kind(result)
     if several(result):
         return tuple(_as(kind, part) for part in result)
+    if not isinstance(result, Tensor | np.ndarray | Number | Sequence):  # nothing, a dictionary of states, a network
+        return result
     return torch.as_tensor(result, dtype=kind)
 
 

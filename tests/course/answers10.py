@@ -39,6 +39,15 @@ def in_pixels(landmarks):
     return box, worst * box.side
 
 
+def by_formula(landmarks, product, middle=1, off=max):
+    ours, theirs = (np.array(points) for points in (LANDMARKS, landmarks))
+    center, seen = ours.mean(), theirs.mean()
+    a = product(ours - middle * center, theirs - middle * seen).sum() / (abs(ours - middle * center) ** 2).sum()
+    z = seen + a * (64 + 64j - center)
+    side = 128 * abs(a)
+    return Box(z.real, z.imag, side, cmath.phase(a)), off(abs(theirs - seen - a * (ours - center))) / side
+
+
 def numpy_fade(u):
     t = np.clip((1 - np.abs(u.numpy())) / 0.25, 0, 1)
     return 3 * t**2 - 2 * t**3
@@ -58,9 +67,9 @@ def by_scipy(image, along, across, angle, reach=4.0):
     return np.stack([convolve(plane, kernel / kernel.sum(), mode="mirror") for plane in image.double().numpy()])
 
 
-def own_noise(picture, level, draw, half=True, clip=True, cut=False, grey=None):
+def own_noise(picture, level, draw, half=True, clip=True, cut=False, grey=None, small=SMALL):
     single = draw.happens(GREY_NOISE) if grey is None else (draw.happens(GREY_NOISE), grey)[1]
-    if half and picture.width < SMALL:
+    if half and picture.width < small:
         level = level / 2
     values = np.array(picture, dtype=np.float64)
     values += level * draw.normal(picture.height, picture.width, 1 if single else 3)
@@ -81,6 +90,11 @@ def median(lr, kernel, gain):
     kernel = torch.tensor(kernel)[None, None]
     filtered = F.conv2d(lr.flatten(0, 1)[:, None], kernel)
     return (filtered.abs().flatten(1).median(1).values / gain).view(len(lr), -1).mean(1)
+
+
+def by_mean(lr, of=lambda values: values.abs().mean(1) * math.sqrt(math.pi / 2)):
+    filtered = F.conv2d(lr.flatten(0, 1)[:, None], torch.tensor(LAPLACE)[None, None])
+    return (of(filtered.flatten(1)) / 6).view(len(lr), -1).mean(1)
 
 
 LAPLACE = [[1.0, -2, 1], [-2, 4, -2], [1, -2, 1]]
@@ -104,6 +118,10 @@ WRONG = {
         (with_box(lambda box: box._replace(angle=math.degrees(box.angle))), "radians"),
         (with_box(lambda box: box._replace(angle=-box.angle)), "other way"),
         (in_pixels, "in sides"),
+        (lambda landmarks: by_formula(landmarks, lambda ours, theirs: ours * theirs), "bar is missing"),
+        (lambda landmarks: by_formula(landmarks, lambda ours, theirs: ours * theirs.conjugate()), "other way"),
+        (lambda landmarks: by_formula(landmarks, lambda ours, theirs: ours.conjugate() * theirs, middle=0), "means"),
+        (lambda landmarks: by_formula(landmarks, lambda ours, theirs: ours.conjugate() * theirs, off=np.mean), "worst"),
         (lambda landmarks: fit_box(landmarks)[0], "two things"),
         (lambda landmarks: print(end=""), "return"),
     ],
@@ -128,6 +146,7 @@ WRONG = {
         (lambda *case: own_noise(*case, grey=False), "always"),
         (lambda *case: own_noise(*case, grey=True), "always"),
         (lambda *case: own_noise(*case, half=False), "SMALL"),
+        (lambda *case: own_noise(*case, small=SMALL + 1), "as wide"),
         (lambda *case: own_noise(*case, clip=False), "wrap"),
         (lambda *case: own_noise(*case, cut=True), "nearest"),
         (lambda picture, level, draw: own_noise(picture, level / 255, draw), "8-bit levels already"),
@@ -140,6 +159,7 @@ WRONG = {
         (lambda *case: best(*case).clamp(0, 1), "clamp"),
         (lambda *case: 1 - best(*case), "share of bicubic"),
         (lambda *case: 1.0, "you give 1"),
+        (lambda b, r, x: ((x - b) / (r - b)).median(), "median"),
         (lambda *case: print(end=""), "return"),
     ],
     "10.3": [
@@ -147,6 +167,8 @@ WRONG = {
         (lambda lr: median(lr, LAPLACE, 0.6745), "six times"),
         (lambda lr: median(lr, LAPLACE, 1), "four times"),
         (lambda lr: lr.std((1, 2, 3)), "own detail"),
+        (by_mean, "own detail"),
+        (lambda lr: by_mean(lr, lambda values: values.std(1)), "own detail"),
         (lambda lr: median(lr, LAPLACE, 6 * 0.6745).mean(), "One number a face"),
         (lambda lr: print(end=""), "return"),
     ],

@@ -1,6 +1,7 @@
 """Chapter 11: right answers written otherwise, and wrong ones with words that the check must find."""
 
 import math
+from fractions import Fraction
 
 import numpy as np
 import torch
@@ -66,15 +67,32 @@ def one_sided(values, member):
     return torch.stack([values[s].mean() - values[~s].mean() >= gap for s in shuffles]).double().mean()
 
 
+def by_dealing(values, member):
+    return dealt(values, lambda: member[torch.randperm(len(member))], member)
+
+
+def dealt(values, deal, member):
+    torch.manual_seed(0)
+    apart = [(values[m].mean() - values[~m].mean()).abs() for m in (member, *(deal() for _ in range(2000)))]
+    return (torch.stack(apart[1:]) >= apart[0] - 1e-12).double().mean()
+
+
+def drawn(a, b, n, m):
+    torch.manual_seed(0)
+    means = [group[torch.randint(len(group), (1000, many))].mean(1) for group, many in ((a, n), (b, m))]
+    return (means[0] - means[1]).quantile(torch.tensor([0.025, 0.975], dtype=torch.float64))
+
+
 RIGHT = {
     "difference_interval": [difference_interval, by_numpy, by_welch, lambda a, b: torch.stack(by_welch(a, b))],
     "sign_test": [
         sign_test,
         lambda wins, losses: binomtest(wins, wins + losses).pvalue,
         lambda wins, losses: torch.tensor(min(1, 2 * one_tail(wins, losses))),
+        lambda wins, losses: min(Fraction(1), Fraction(2 * one_tail(wins, losses))),
     ],
-    "11.1": [55, 55.0, 54, torch.tensor(55)],
-    "11.2": [shuffled_p, by_scipy],
+    "11.1": [55, 55.0, 56, torch.tensor(55)],
+    "11.2": [shuffled_p, by_scipy, by_dealing],
     "11.3": [CARD, CARD | {"More": "to say"}],
 }
 WRONG = {
@@ -82,6 +100,8 @@ WRONG = {
         (lambda a, b: by_numpy(a, b, 0.9), "90 %"),
         (lambda a, b: by_numpy(a, b, 0.99), "99 %|subtracted"),
         (subtracted, "subtracted|drawn by itself"),
+        (lambda a, b: drawn(a, b, len(a), len(a)), "as many values as it has"),
+        (lambda a, b: drawn(a, b, *[min(len(a), len(b))] * 2), "as many values as it has"),
         (lambda a, b: difference_interval(b, a), "sign"),
         (lambda a, b: difference_interval(a, b)[::-1], "low end"),
         (lambda a, b: (a.min(), a.max()), "misses|times as wide"),
@@ -95,10 +115,20 @@ WRONG = {
         (lambda w, k: 0.05, "you give 0.05"),
         (lambda w, k: print(end=""), "return"),
     ],
-    "11.1": [(27, "one mean"), (28, "one mean"), (39, "90 %"), (110, "both groups"), (5, "With 5")],
+    "11.1": [
+        (54, "0.302"),
+        (54.6, "whole"),
+        (57, "1.96"),
+        (27, "one mean"),
+        (28, "one mean"),
+        (39, "90 %"),
+        (110, "both groups"),
+        (5, "With 5"),
+    ],
     "11.2": [
         (one_sided, "One side"),
         (lambda values, member: 1 - shuffled_p(values, member), "at least as large"),
+        (lambda values, member: dealt(values, lambda: torch.rand(len(member)) < 0.5, member), "as far apart"),
         (lambda values, member: 0.5, "you give 0.50"),
         (lambda values, member: 40.0, "between 0 and 1"),
         (lambda values, member: print(end=""), "return"),

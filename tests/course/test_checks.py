@@ -6,6 +6,7 @@ The lists hold what readers of the chapters tried (false accepts and false rejec
 import copy
 import math
 import re
+from types import SimpleNamespace
 
 import answers04
 import answers05
@@ -28,7 +29,9 @@ from elsface_lite.course.checks.chapter00 import _kept, _matrix
 from elsface_lite.course.exercises import _for_the_chapter, check, wrong
 from elsface_lite.course.faces import portrait_faces
 from elsface_lite.course.frequency import high_pass, low_pass, power_spectrum, radial_profile, radius, spectrum
-from elsface_lite.data.degradation import downscale, quantize, resize
+from elsface_lite.data.blind import Draw
+from elsface_lite.data.color import to_pil
+from elsface_lite.data.degradation import downscale, generator, quantize, resize
 from elsface_lite.data.pairs import center_crop
 from elsface_lite.inference.box import LANDMARKS
 from elsface_lite.metrics import image as metrics
@@ -36,9 +39,11 @@ from elsface_lite.metrics.sets import frechet_distance
 from elsface_lite.network import transformer
 from elsface_lite.network.blocks import ResidualBlock, conv
 from elsface_lite.network.cnn import CNNStream
+from elsface_lite.network.elsface import ELSFace, ELSFaceConfig
 from elsface_lite.network.hfeb import HighPass
 from elsface_lite.network.style import FeaturePreparation, LatentStyleEncoder, modulate
 from elsface_lite.training import losses
+from elsface_lite.training.config import TrainConfig
 
 D, HR = _matrix(), portrait_faces()
 P = torch.linalg.pinv(D) @ D
@@ -711,10 +716,11 @@ def test_the_chapter_goes_on_with_the_kind_of_result_that_it_needs(name, answer)
         torch.testing.assert_close(part, other, atol=1.01 / 255, rtol=1e-3)
 
 
-@pytest.mark.parametrize("name", ["bootstrap_interval", "sign_test", "difference_interval", "fit_box"])
+@pytest.mark.parametrize("name", ["rate_share", "bootstrap_interval", "sign_test", "difference_interval", "fit_box"])
 def test_numbers_come_as_numbers(name):
     values = image(30, seed=1).double()
     arguments = {
+        "rate_share": (TrainConfig(epochs=3), 5, 10),
         "bootstrap_interval": (values,),
         "sign_test": (12, 2),
         "difference_interval": (values, values + 1),
@@ -724,6 +730,24 @@ def test_numbers_come_as_numbers(name):
         found = _for_the_chapter(name, answer)(*arguments)
         assert kinds(found) == kinds(_for_the_chapter(name, RIGHT[name][0])(*arguments))
         assert float in (type(found), *map(type, found if isinstance(found, tuple) else ()))
+
+
+def test_what_is_no_number_comes_as_it_is():
+    """Nothing, from a function that works in place; a dictionary; a network; and Pillow's picture."""
+    average, network = (nn.Linear(2, 2) for _ in range(2))
+    for answer in RIGHT["update_average"]:
+        before = average.weight.detach().clone()
+        assert _for_the_chapter("update_average", answer)(average, network, 0, 0.9) is None
+        assert not torch.equal(average.weight, before)
+    run = SimpleNamespace(step=3, network=network, average=average, optimizer=torch.optim.SGD(network.parameters()))
+    for answer in RIGHT["checkpoint"]:
+        assert set(_for_the_chapter("checkpoint", answer)(run)) == {"step", "network", "average", "optimizer"}
+    for answer in RIGHT["only_r"]:
+        model = ELSFace(ELSFaceConfig.lite(channels=8, hfeb_blocks=1))
+        assert _for_the_chapter("only_r", answer)(model) in (None, model)
+    for answer in RIGHT["noisy"]:
+        spoilt = _for_the_chapter("noisy", answer)(to_pil(image(3, 9, 7)), 8.0, Draw(generator(0)))
+        assert (spoilt.mode, spoilt.size) == ("RGB", (7, 9))
 
 
 def test_named_arguments_are_left_as_they_are():

@@ -1,5 +1,6 @@
 """Chapter 10: a box from landmarks, the feather, a turned Gaussian, noise, and three exercises about photographs."""
 
+import cmath
 import math
 from collections.abc import Callable
 from functools import partial
@@ -23,6 +24,28 @@ def _picture(*shape: int, seed: int = 0) -> Tensor:
     return torch.rand(shape, generator=torch.Generator().manual_seed(seed))
 
 
+def _fitted(
+    landmarks: list[complex],
+    centred: bool = True,
+    mine: bool = True,
+    theirs: bool = False,
+    eyes: bool = False,
+    mean: bool = False,
+) -> tuple[Box, float]:
+    """`fit_box` with one thing done otherwise: means not taken off, other points conjugated, the eyes alone, a mean."""
+    center, seen = sum(LANDMARKS) / 4, sum(landmarks) / 4
+    pairs = [
+        (ours - center, there - seen) if centred else (ours, there)
+        for ours, there in zip(LANDMARKS, landmarks, strict=True)
+    ]
+    used = [(pairs[1][0] - pairs[0][0], pairs[1][1] - pairs[0][1])] if eyes else pairs
+    products = [(ours.conjugate() if mine else ours) * (there.conjugate() if theirs else there) for ours, there in used]
+    turn = sum(products) / sum(abs(ours) ** 2 for ours, _ in used)
+    middle, side = seen + turn * (complex(64, 64) - center), 128 * abs(turn)
+    off = [abs(there - seen - turn * (ours - center)) for ours, there in zip(LANDMARKS, landmarks, strict=True)]
+    return Box(middle.real, middle.imag, side, cmath.phase(turn)), (sum(off) / 4 if mean else max(off)) / side
+
+
 def check_fit_box(answer: Any) -> str:
     def centred(landmarks: list[complex]) -> tuple[Box, float]:
         (box, worst), seen = fit_box(landmarks), sum(landmarks) / 4
@@ -35,16 +58,23 @@ def check_fit_box(answer: Any) -> str:
 
         return wrong
 
-    def in_pixels(landmarks: list[complex]) -> tuple[Box, float]:
+    def in_pixels(landmarks: list[complex], of: float = 0) -> tuple[Box, float]:
         box, worst = fit_box(landmarks)
-        return box, worst * box.side
+        return box, worst * (of or box.side)
 
+    turned = "The box is turned the other way: is each of our landmarks conjugated, and none of theirs?"
     mistakes: dict[str, Function] = {
         "The middle of the landmarks is not the middle of the box: see where it is among LANDMARKS.": centred,
         "The side is 128 times the length of the factor.": scaled(1 / 128),
         "The angle is asked for in radians.": scaled(1, 180 / math.pi),
-        "The box is turned the other way: is each of our landmarks conjugated, and none of theirs?": scaled(1, -1),
+        turned: scaled(1, -1),
+        turned + " It has to be ours.": partial(_fitted, mine=False, theirs=True),
+        "The bar is missing: each of our landmarks is conjugated.": partial(_fitted, mine=False),
+        "Both sets of points have to be taken from their means first.": partial(_fitted, centred=False),
+        "That fits the eyes alone: the corners of the mouth count as much.": partial(_fitted, eyes=True),
+        "Of how far off the four are, the worst is asked for, not the mean.": partial(_fitted, mean=True),
         "How far off the worst landmark is, is asked for in sides of the box.": in_pixels,
+        "In sides of the box, not in pixels of the crop.": partial(in_pixels, of=128),
     }
     cases = []
     for seed, (side, angle) in enumerate([(1.0, 0.0), (0.4, 0.6), (3.0, -2.5), (1.7, 0.2)]):
@@ -120,10 +150,12 @@ def check_gaussian(answer: Any) -> str:
 
 
 def check_noisy(answer: Any) -> str:
-    def other(channels: Callable[[bool], int], small: float = 0.5, clip: bool = True, scale: float = 1.0) -> Function:
+    def other(
+        channels: Callable[[bool], int], small: float = 0.5, clip: bool = True, scale: float = 1.0, below: int = SMALL
+    ) -> Function:
         def wrong(picture: Any, level: float, draw: Draw) -> np.ndarray:
             count = channels(draw.happens(GREY_NOISE))
-            level = scale * level * (small if picture.width < SMALL else 1)
+            level = scale * level * (small if picture.width < below else 1)
             values = np.asarray(picture, np.float32) + level * draw.normal(picture.height, picture.width, count)
             return np.round(values).clip(0, 255) if clip else np.round(values).astype(np.int64).astype(np.uint8)
 
@@ -137,12 +169,13 @@ def check_noisy(answer: Any) -> str:
         "The noise is grey, always: in some pictures it differs in each colour.": other(lambda grey: 1),
         "Grey and coloured are swapped.": other(lambda grey: usual(not grey)),
         "Pictures narrower than SMALL get half of it.": other(usual, small=1.0),
+        "Only what is narrower than SMALL gets half of it, not what is as wide.": other(usual, below=SMALL + 1),
         "Values below 0 and above 255 wrap around in 8 bits: clip them first.": other(usual, clip=False),
         "The level is in 8-bit levels already: do not divide it by 255.": other(usual, scale=1 / 255),
         "The level is in 8-bit levels already: do not multiply it by 255.": other(usual, scale=255),
     }
     cases = [(_picture(3, 20, 30), 12.0, 0), (_picture(3, 22, 16, seed=1), 9.0, 1)]
-    cases += [(_picture(3, 25, 25, seed=seed), 4.0, seed) for seed in (2, 3, 4)]
+    cases += [(_picture(3, 25, SMALL, seed=seed), 4.0, seed) for seed in (2, 3, 4)]
     problem = compare(partial(_spoilt, answer), partial(_spoilt, blind.noisy), cases, mistakes, tolerance=1.01)
     if problem:
         return problem
@@ -185,11 +218,17 @@ def check_best_strength(answer: Any) -> str:
         "That is the ratio upside down.": lambda *case: 1 / best(*case),
         "That is the share of bicubic: the restored one's is asked for.": lambda *case: 1 - best(*case),
         "A mean of ratios over the pixels is not the ratio of the sums.": lambda b, r, x: ((x - b) / (r - b)).mean(),
+        "A median of ratios over the pixels is not where the sum of squares is least.": lambda b, r, x: (
+            (x - b) / (r - b)
+        ).median(),
     }
     cases = []
     for seed, share in enumerate((0.6, 1.4, -0.3)):
         b, r = _picture(1, 3, 16, 16, seed=seed), _picture(1, 3, 16, 16, seed=seed + 9)
-        cases.append((b, r, b + share * (r - b) + 0.05 * _picture(1, 3, 16, 16, seed=seed + 20)))
+        # Where the two differ most, a larger share is right: so a median of shares is another number.
+        cases.append(
+            (b, r, b + (share + 0.4 * (r - b).abs()) * (r - b) + 0.05 * _picture(1, 3, 16, 16, seed=seed + 20))
+        )
     return compare(answer, best, cases, mistakes, tolerance=0.015)
 
 
@@ -197,6 +236,8 @@ def check_noise_of(answer: Any) -> str:
     levels = torch.tensor([0.02, 0.05, 0.1, 0.03])
     faces = F.interpolate(_picture(4, 3, 5, 5), (64, 64), mode="bicubic").clamp(0, 1) * 0.4 + 0.3
     faces[:, :, 20:40, 30:50] -= 0.2  # edges, which are no noise
+    threads = 0.3 * (-1) ** (torch.arange(10) + torch.arange(10)[:, None])
+    faces[:, :, 4:14, 4:14] += threads  # nor is a cloth
     noise = torch.randn(faces.shape, generator=torch.Generator().manual_seed(1))
     found = answer(faces + levels.view(4, 1, 1, 1) * noise)
     if found is None:

@@ -3,6 +3,7 @@
 import copy
 import dis
 from collections.abc import Callable, Mapping, Sequence
+from numbers import Real
 from types import FunctionType
 from typing import Any
 
@@ -75,8 +76,8 @@ def several(result: Any) -> bool:
 
 def _tensors(result: Any) -> list[Tensor]:
     parts = result if several(result) else (result,)
-    # A Python int may be too large for a tensor of integers.
-    return [torch.as_tensor(float(part) if isinstance(part, int) else part).detach().double() for part in parts]
+    # A Python int may be too large for a tensor of integers, and of a fraction torch knows nothing.
+    return [torch.as_tensor(float(part) if isinstance(part, Real) else part).detach().double() for part in parts]
 
 
 def _close(got: Tensor, expected: Tensor, tolerance: float) -> bool:
