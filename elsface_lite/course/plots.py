@@ -103,6 +103,8 @@ def _encoded(image: Tensor) -> tuple[str, bytes]:
     """The picture as a file, and of which kind."""
     check_finite("the picture", image)
     pixels = (255 * image.detach().clamp(0, 1)).round().byte().permute(1, 2, 0).contiguous().cpu().numpy()
+    if (pixels == pixels[..., :1]).all():  # grey needs one channel
+        pixels = pixels[..., 0]
     buffer = BytesIO()
     kind, options = ("png", {}) if max(pixels.shape) <= 64 else ("jpeg", {"quality": 95, "subsampling": 0})
     Image.fromarray(pixels).save(buffer, format=kind, **options)

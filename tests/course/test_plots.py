@@ -38,6 +38,16 @@ def test_a_row_of_faces_keeps_resolution_and_pixels(face):
     assert (large - 255 * face).abs().mean() < 2.5, "JPEG may cost two levels, not more"
 
 
+def test_a_grey_picture_is_stored_without_colours(face):
+    grey = face[1:2].expand(3, -1, -1)
+    pages = [faces_html({"grey": image}, "A face") for image in (grey[:, :64, :64], face[:, :64, :64])]
+    ((kind, pixels),) = pictures(pages[0])
+    assert kind == "png" and torch.equal(pixels, (255 * grey[:, :64, :64]).round())
+    assert len(pages[0]) < len(pages[1]) / 2
+    ((kind, pixels),) = pictures(faces_html({"grey": grey}, "A face"))
+    assert kind == "jpeg" and (pixels - 255 * grey).abs().mean() < 2.5
+
+
 def test_every_face_has_caption_and_alt_text_even_with_quotes(face):
     page = faces_html({'"kept" & lost': face, "HR": face}, 'A face called "first"')
     assert re.findall(r'<img alt="([^"]*)"', page) == [
