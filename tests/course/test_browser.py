@@ -82,6 +82,7 @@ OPEN = """async path => {
 LABELLED = "e => e.closest('.widget-inline-hbox') !== null"
 # Nothing of a chapter is left for the next one.
 FORGET = "__import__('ipywidgets').Widget.close_all()\n__import__('torch').set_grad_enabled(True)\n%reset -fs"
+CELLS = "() => jupyterapp.shell.currentWidget.content.widgets.map(cell => cell.isVisible)"
 # Selects cells by their numbers and runs them. The command's promise is kept when the last has run, or one has failed.
 RUN = """async numbers => {
     const {currentWidget} = jupyterapp.shell, {content} = currentWidget;
@@ -260,6 +261,19 @@ def upload(page, box, control, photograph: Path) -> str:
     return name
 
 
+def pull(page, handle) -> None:
+    """By mouse, and on by keyboard: JupyterLab gives the keyboard to the cell, and has other plans with arrows."""
+    handle.scroll_into_view_if_needed()
+    box, before = handle.bounding_box(), page.evaluate(CELLS)
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + 40)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] / 4, box["y"] + 50)
+    page.mouse.up()
+    press(page, ["ArrowLeft", "ArrowLeft", "ArrowUp"])
+    assert abs(handle.evaluate("e => e.value") - 24) <= 1
+    assert page.evaluate(CELLS) == before, "another cell, or a folded section"
+
+
 def test_every_widget_answers_the_keyboard(chapter, tmp_path, record_property):
     """Each control is moved and moved back: its picture changes, and becomes what it was."""
     number, page, _ = chapter
@@ -270,7 +284,8 @@ def test_every_widget_answers_the_keyboard(chapter, tmp_path, record_property):
         at = box.evaluate("e => [...document.querySelectorAll('.jp-Notebook .jp-Cell')].indexOf(e.closest('.jp-Cell'))")
         # The widget that this cell shows was made here, or in the nearest cell above that makes one.
         names.append(CALLS.findall("\n".join(cells[: at + 1]))[-1])
-        # The handle on a picture has a test of its own (test_widget_sharpness.py).
+        for handle in box.locator("before-after").all():
+            pull(page, handle)
         controls = [control for control in box.locator(CONTROLS).all() if control.evaluate(LABELLED)]
         controls += box.locator(PICKED).all()
         sleeping = [control for control in controls if asleep(control)]

@@ -6,7 +6,7 @@ import pytest
 import torch
 from browsers import chromium
 
-from elsface_lite.course.widgets.live import Picture, chooser
+from elsface_lite.course.widgets.live import Panel, Picture, chooser
 from elsface_lite.course.widgets.pictures import picture_html, split_html
 
 pytestmark = pytest.mark.slow
@@ -22,6 +22,19 @@ RENDER = """async ([script, html]) => {
         + '<label class="widget-label">blur</label><div class="noUi-handle"></div></div></div>';
     const el = document.body.firstChild.appendChild(document.createElement('div'));
     render({model, el});
+}"""
+
+
+# What a notebook does: a mouse gives the keyboard to its cell, and keys are its own unless what has the keyboard says
+# otherwise, before it hears of them (Notebook 7).
+NOTEBOOK = """() => {
+    const [cell, taken] = [document.body, []];
+    window.taken = taken;
+    cell.tabIndex = -1;
+    cell.addEventListener('mousedown', () => cell.focus());
+    document.addEventListener('keydown', ({target, key}) => {
+        if (!target.hasAttribute('data-lm-suppress-shortcuts')) taken.push(key);
+    }, true);
 }"""
 
 
@@ -86,15 +99,61 @@ def test_faces_are_clicked_and_walked(show):
 def test_a_redraw_keeps_the_handle_and_the_focus(show):
     images = {"before": torch.zeros(3, 8, 8), "after": torch.ones(3, 8, 8)}
     page = show(split_html(images, "a face", "one") + tokens(12, 11))
-    page.evaluate("document.querySelector('before-after').value = 20")
+    split = page.locator("before-after")
+    split.evaluate("e => { e.value = 20; e.show({left: 4, top: 4, width: 2, height: 2}); window.view = e.view; }")
     page.locator("figure > img").focus()
+    images = {"before": torch.ones(3, 8, 8), "after": torch.zeros(3, 8, 8)}
     page.evaluate("html => redraw(html)", split_html(images, "a face", "two") + tokens(3, 11))
-    assert page.evaluate("document.querySelector('before-after').value") == 20
+    split.locator("img").last.evaluate("image => image.decode()")
+    assert split.evaluate("e => [e.value, e.view.zoom, e.view.x === view.x && e.view.y === view.y]") == [20, 4, True]
     assert page.evaluate("document.activeElement.dataset.at") == "3 11"
     assert page.locator("figcaption").all_inner_texts() == ["two", "row 3"]
     page.evaluate("html => redraw(html)", tokens(4, 11))  # another tree
     assert page.locator("before-after").count() == 0
     assert page.locator("img").get_attribute("aria-label").startswith("row 4")
+
+
+def test_a_notebook_does_not_take_the_keyboard(show):
+    images = {"before": torch.zeros(3, 8, 8), "after": torch.ones(3, 8, 8)}
+    page = show(split_html(images, "a face", "one") + tokens(12, 11))
+    page.evaluate(NOTEBOOK)
+    split, place, slider = (page.locator(name) for name in ("before-after", "[data-grid]", ".noUi-handle"))
+    split.click(position={"x": 96, "y": 20})
+    for key in ("ArrowLeft", "ArrowDown", "ArrowLeft"):
+        page.keyboard.press(key)
+    assert split.evaluate("e => e.value") == 22
+    place.click(position={"x": 35, "y": 75})
+    page.keyboard.press("ArrowLeft")
+    assert sent(page)[-1] == {"row": 12, "column": 10}
+    slider.evaluate("e => { e.tabIndex = 0; e.focus(); }")
+    page.keyboard.press("ArrowLeft")
+    assert page.evaluate("taken") == []
+    page.keyboard.press("Control+S")  # which is to save
+    assert page.evaluate("taken") == ["Control", "S"]
+
+
+def test_another_size_shows_the_same_place_and_no_size_forgets_none(show):
+    images = {"before": torch.zeros(3, 8, 8), "after": torch.ones(3, 8, 8)}
+    split = show(split_html(images, "a face", "one")).locator("before-after")
+    middle = """async (e, style) => {
+        Object.assign(e.style, style);
+        await new Promise(requestAnimationFrame);
+        await new Promise(requestAnimationFrame);
+        const {zoom, x, y} = e.view, {clientWidth: wide, clientHeight: tall} = e.frame;
+        return [zoom, (wide / 2 - x) / zoom / wide, (tall / 2 - y) / zoom / tall];
+    }"""
+    split.evaluate("e => e.show({left: 5, top: 1, width: 2, height: 2})")
+    for style in ({}, {"width": "200px"}, {"display": "none"}, {"display": ""}, {"width": "384px"}):
+        place = split.evaluate(middle, style)
+        if style != {"display": "none"}:
+            assert place == pytest.approx([4, 6 / 8, 2 / 8], abs=0.01)
+
+
+def test_what_is_left_of_a_widget_without_a_kernel_is_its_picture():
+    panel = Panel()
+    panel.picture = Picture(value="<b>a face</b>")
+    bundle = panel._repr_mimebundle_()
+    assert bundle["text/html"] == "<b>a face</b>" and "application/vnd.jupyter.widget-view+json" in bundle
 
 
 def test_a_slider_is_called_by_what_stands_beside_it(show):

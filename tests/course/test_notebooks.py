@@ -9,6 +9,8 @@ import pytest
 from chapters import BUILT, EXCERPTS, NOTEBOOKS, cells, chapters, code_cells, source, tags
 from conftest import ROOT
 
+from elsface_lite.course.widgets.pictures import handle
+
 # What a chapter needs of a later one: a training is measured by PSNR, whose conventions chapter 07 opens.
 NEEDED_EARLY = {"06": {"metrics.image"}}
 DEFINITIONS = (ast.FunctionDef, ast.ClassDef, ast.Assign, ast.AnnAssign)
@@ -226,6 +228,15 @@ def test_clean_outputs(path):
             text = json.dumps(output.get("text", "")) + json.dumps(output.get("data", {}).get("text/plain", ""))
             assert output.get("name") != "stderr", f"stderr: {text[:200]}"
             assert not re.search(r"/(?:home|Users|root|work|tmp)/|\d+%\|", text), text[:200]
+
+
+@chapters
+def test_handles_are_those_of_the_module(path):
+    """The script that an output brings along; python -c "from elsface_lite.course.widgets.pictures import handle" has it."""
+    for cell in code_cells(path):
+        for output in cell["outputs"]:
+            page = "".join(output.get("data", {}).get("text/html", ""))
+            assert "customElements" not in page or handle() in page
 
 
 # Cells, words and lines of code: what one can follow in about an hour, and what the chapters hold that are older.

@@ -10,7 +10,7 @@ from torch import Tensor
 from ...errors import ElsfaceError
 from ...metrics.image import psnr
 from ..plots import COLORS, check_finite
-from .live import Picture, chooser
+from .live import Panel, Picture, chooser
 from .pictures import img_html, picture_html, row_html
 
 ENLARGED = 5  # times: an error of a fifth of the whole range is drawn white
@@ -59,7 +59,7 @@ def ablation_explorer(
         "face": ipywidgets.Dropdown(options=[(name, i) for i, name in enumerate(names)], description="face"),
         "errors": ipywidgets.Checkbox(description=f"errors, {ENLARGED} times enlarged"),
     }
-    box = ipywidgets.VBox()
+    box = Panel()
     box.controls, box.picture = controls, Picture()
 
     def draw(change: object = None) -> None:

@@ -14,7 +14,7 @@ from ...data.degradation import downscale
 from ...errors import ElsfaceError
 from ...network.elsface import ELSFace
 from ...network.transformer import SwinLayer, WindowAttention
-from .live import Picture, chooser, move
+from .live import Panel, Picture, chooser, move
 from .pictures import img_html, picture_html, row_html
 
 ORANGE = (0.90, 0.62, 0.0)
@@ -63,7 +63,7 @@ def attention_explorer(model: ELSFace, faces: Mapping[str, Tensor]) -> ipywidget
         ),
         "layer": ipywidgets.Dropdown(options=[(p.name, i) for i, p in enumerate(passes)], description="layer"),
     }
-    box = ipywidgets.VBox()
+    box = Panel()
     box.controls, box.picture = controls, Picture(lambda place: move(controls, place))
 
     def draw(change: object = None) -> None:

@@ -73,12 +73,14 @@ export class BeforeAfter extends HTMLElement {
     this.frame = root.querySelector('.frame');
     this.range = root.querySelector('input');
     this.view = { zoom: 1, x: 0, y: 0 }; // of the pictures in the frame: x and y are their corner, in its pixels
+    this.within = [0, 0]; // the frame's size then
     this.pointers = new Map();
     this.listen(root);
     this.value = 50;
   }
 
   connectedCallback() {
+    this.dataset.lmSuppressShortcuts = ''; // in JupyterLab, whose own keys would go to another cell
     for (const side of ['left', 'right']) {
       if (this.hasAttribute(side)) this.frame.querySelector(`.${side}`).textContent = this.getAttribute(side);
     }
@@ -87,16 +89,20 @@ export class BeforeAfter extends HTMLElement {
   listen(root) {
     this.range.addEventListener('input', () => (this.value = this.range.valueAsNumber));
     root.addEventListener('slotchange', () => this.fit());
-    this.addEventListener('load', () => this.fit(), true); // of the pictures, which does not bubble
+    this.addEventListener('load', () => this.size.join() === this.fitted || this.fit(), true); // of a picture: no bubble
     this.addEventListener('keydown', (event) => this.key(event));
     for (const button of root.querySelectorAll('button')) button.onclick = () => this.press(button.dataset.zoom);
     const { frame } = this;
     frame.addEventListener('pointerdown', (event) => this.down(event));
+    frame.addEventListener('mousedown', (event) => {
+      event.stopPropagation(); // a notebook would give the keyboard to its cell, where an arrow folds the section
+      if (!event.target.closest('button')) event.preventDefault(); // and leave it to the handle, as `down` did
+    });
     frame.addEventListener('pointermove', (event) => this.move(event));
     for (const end of ['pointerup', 'pointercancel']) frame.addEventListener(end, (event) => this.up(event));
     frame.addEventListener('dblclick', (event) => this.twice(event));
     frame.addEventListener('wheel', (event) => this.wheel(event), { passive: false });
-    new ResizeObserver(() => this.look(this.view)).observe(frame);
+    new ResizeObserver(() => this.resized()).observe(frame);
   }
 
   /** Where the handle is: 0 (all is after) to 100 (all is before). */
@@ -119,6 +125,7 @@ export class BeforeAfter extends HTMLElement {
   /** Takes the pictures' shape and shows all of them. Call it when a canvas has changed its size. */
   fit(glide = false) {
     const [width, height] = this.size;
+    this.fitted = `${width},${height}`;
     this.frame.style.setProperty('--aspect', width / height);
     this.look({ zoom: 1, x: 0, y: 0 }, glide);
   }
@@ -136,8 +143,17 @@ export class BeforeAfter extends HTMLElement {
 
   allowed(zoom) { return between(zoom, 1, Math.max(8, 4 * this.one)); }
 
+  /** What was in the middle stays there; while the frame is hidden, nothing changes. */
+  resized() {
+    const { clientWidth, clientHeight } = this.frame, { zoom, x, y } = this.view, [before, tall] = this.within;
+    if (!clientWidth) return;
+    const times = before ? clientWidth / before : 1;
+    this.look({ zoom, x: clientWidth / 2 - times * (before / 2 - x), y: clientHeight / 2 - times * (tall / 2 - y) });
+  }
+
   look({ zoom, x, y }, glide = false) {
     const { clientWidth, clientHeight, style, classList } = this.frame, [width, height] = this.size;
+    this.within = [clientWidth, clientHeight];
     const tall = (clientWidth * height) / width; // of the pictures when nothing is enlarged
     const free = clientHeight - zoom * tall; // above and below them, or less than none
     zoom = this.allowed(zoom);
@@ -170,7 +186,8 @@ export class BeforeAfter extends HTMLElement {
     else if (event.key === '0') this.fit(true);
     else if (event.shiftKey && arrow) {
       this.look({ ...this.view, x: this.view.x + 40 * arrow[0], y: this.view.y + 40 * arrow[1] });
-    } else return;
+    } else if (arrow || event.key === 'Home' || event.key === 'End') return event.stopPropagation(); // the handle's
+    else return;
     event.preventDefault();
     event.stopPropagation(); // a notebook has keys of its own
   }

@@ -11,7 +11,7 @@ from ...data.degradation import generator, quantize, upscale
 from ...errors import ElsfaceError
 from ...network.elsface import ELSFace
 from ..plots import faces_html
-from .live import WIDE, Picture
+from .live import WIDE, Panel, Picture
 from .pictures import psnr_text
 
 AT_REST = {"blur": 0.1, "shrink": 4.0, "noise": 0.0, "quality": 100}  # there the face is only shrunk, as by `Bicubic`
@@ -50,7 +50,7 @@ def blind_preview(hr: Tensor, models: Mapping[str, ELSFace] | None = None) -> ip
     }
     for name, value in AT_REST.items():
         controls[name].value = value
-    box = ipywidgets.VBox()
+    box = Panel()
     box.controls, box.picture = controls, Picture()
 
     def draw(change: object = None) -> None:

@@ -21,7 +21,7 @@ from ...inference.faces import crop_face, find_faces
 from ...network.elsface import ELSFace
 from ...training.losses import gaussian_blur
 from ..plots import faces_html
-from .live import WIDE, Picture, chooser
+from .live import WIDE, Panel, Picture, chooser
 from .pictures import psnr_text, split_html
 
 
@@ -44,7 +44,7 @@ def degradation_explorer(model: ELSFace, faces: Mapping[str, Tensor]) -> ipywidg
         "scale": ipywidgets.SelectionSlider(options=[4, 8, 16], value=4, description="scale ×", **WIDE),
         "blur": ipywidgets.FloatSlider(value=0, min=0, max=4, step=0.5, description="blur, pixels", **WIDE),
     }
-    box = ipywidgets.VBox()
+    box = Panel()
     box.controls, box.picture, box.message = controls, Picture(), ipywidgets.HTML()
     compared = lru_cache(maxsize=32)(lambda face, scale, blur: _degrade_and_restore(model, faces[face], scale, blur))
 

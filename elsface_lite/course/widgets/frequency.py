@@ -10,7 +10,7 @@ from torch import Tensor
 from ...data.degradation import downscale, upscale
 from ..frequency import band_psnr, low_pass, radius, spectrum
 from ..plots import band_name
-from .live import WIDE, Picture
+from .live import WIDE, Panel, Picture
 from .pictures import bars_html, picture_html, psnr_text, row_html
 
 EDGES = [0, 1 / 32, 1 / 16, 1 / 8, 1 / 4, 1]  # of the bands, in cycles per pixel
@@ -83,6 +83,6 @@ def frequency_explorer(face: Tensor, scale: int = 4) -> ipywidgets.VBox:
 
     slider.observe(draw, names="value")
     draw()
-    box = ipywidgets.VBox([slider, picture])
+    box = Panel([slider, picture])
     box.controls, box.picture = {"cutoff": slider}, picture
     return box

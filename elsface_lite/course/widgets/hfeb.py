@@ -15,7 +15,7 @@ from ...errors import ElsfaceError
 from ...network.elsface import ELSFace
 from ..frequency import band_energy, band_psnr
 from ..plots import band_name
-from .live import Picture, chooser
+from .live import Panel, Picture, chooser
 from .pictures import img_html, picture_html, psnr_text, row_html
 
 OCTAVES = [1 / 32, 1 / 16, 1 / 8, 1 / 4, 1]  # of the grid that the streams work at, in cycles per token
@@ -52,7 +52,7 @@ def hfeb_explorer(model: ELSFace, faces: Mapping[str, Tensor]) -> ipywidgets.VBo
         "transformer": ipywidgets.Checkbox(value=True, description="Transformer stream", indent=False),
         **{name: ipywidgets.Checkbox(value=True, description=name.upper(), indent=False) for name in blocks},
     }
-    box = ipywidgets.VBox()
+    box = Panel()
     box.controls, box.picture = controls, Picture()
 
     @lru_cache(maxsize=8)

@@ -32,6 +32,7 @@ function describe(root) {
     element.style.cursor = 'pointer';
   }
   for (const element of root.querySelectorAll('[data-grid], [data-pick]')) element.tabIndex = 0;
+  for (const element of root.querySelectorAll('[tabindex], before-after')) element.dataset.lmSuppressShortcuts = '';
 }
 
 /** The sliders of this widget get the names that stand beside them. */
@@ -39,6 +40,15 @@ function nameSliders(box) {
   for (const handle of box?.querySelectorAll('.noUi-handle') ?? []) {
     handle.ariaLabel = handle.closest('.widget-inline-hbox')?.querySelector('.widget-label')?.textContent;
   }
+}
+
+const CONTROLS = '.widget-vbox:has(.live-picture) :is(.noUi-handle, select, input, button, [tabindex], before-after)';
+/**
+ * Keys are those of the control that has the keyboard, and not the notebook's, where they would go to another cell or
+ * fold a section: Notebook 7 asks for this attribute before the control hears of the key. Ctrl+S still saves.
+ */
+function keepKeys({ target, ctrlKey, metaKey }) {
+  target.closest?.(CONTROLS)?.toggleAttribute('data-lm-suppress-shortcuts', !(ctrlKey || metaKey));
 }
 
 function render({ model, el }) {
@@ -71,7 +81,7 @@ function render({ model, el }) {
   };
   const pick = (element) => model.send({ pick: Number(element.dataset.pick) });
 
-  el.dataset.lmSuppressShortcuts = ''; // JupyterLab's own keys would go to another cell
+  if (!window.elsfaceKeys) window.addEventListener('keydown', (window.elsfaceKeys = keepKeys), true); // once a page
   el.addEventListener('pointerdown', point);
   el.addEventListener('pointermove', point);
   el.addEventListener('click', ({ target }) => target.closest('[data-pick]') && pick(target.closest('[data-pick]')));

@@ -45,6 +45,16 @@ class Picture(anywidget.AnyWidget):
         return "Picture()"  # and not an address, which would be in the chapters' outputs
 
 
+class Panel(ipywidgets.VBox):
+    """A widget: controls and a `picture`, which is all that is seen of it where a saved notebook is only read.
+
+    That is in a notebook that is opened untrusted, and on GitHub.
+    """
+
+    def _repr_mimebundle_(self, **options: Any) -> dict[str, Any]:
+        return super()._repr_mimebundle_(**options) | {"text/html": self.picture.value}
+
+
 def move(controls: Mapping[str, Any], place: Mapping[str, int]) -> None:
     """Gives controls the values that were picked, by name."""
     for name, value in place.items():

@@ -15,7 +15,7 @@ from ...data.degradation import downscale, quantize, upscale
 from ...metrics.evaluator import IMAGE_METRICS, Evaluator
 from ...training.losses import gaussian_blur
 from ..plots import faces_html
-from .live import WIDE, Picture
+from .live import WIDE, Panel, Picture
 
 
 def distort(face: Tensor, blur: float = 0, noise: float = 0, shift: int = 0, quality: int = 100) -> Tensor:
@@ -69,7 +69,7 @@ def metric_explorer(face: Tensor, scale: int = 4) -> ipywidgets.VBox:
         "shift": ipywidgets.IntSlider(min=0, max=4, description="shift, pixels", **WIDE),
         "quality": ipywidgets.SelectionSlider(options=[100, 95, 75, 40, 20, 10, 5], description="JPEG quality", **WIDE),
     }
-    box = ipywidgets.VBox()
+    box = Panel()
     box.controls, box.picture = controls, Picture()
     bicubic = _measured(upscale(downscale(face, scale), scale), face)
 

@@ -18,7 +18,7 @@ from ...inference.faces import Box, crop_face, cut_around, find_faces, paste_fac
 from ...network.elsface import ELSFace
 from ..plots import COLORS
 from .degradation import read_upload, uploads
-from .live import WIDE, Picture, chooser
+from .live import WIDE, Panel, Picture, chooser
 from .pictures import img_html, row_html, split_html
 
 LARGEST = 128  # pixels of a face that is restored as it is, some seconds on one core; a larger one is shrunk to this
@@ -53,7 +53,7 @@ def photo_restorer(model: ELSFace, photographs: Mapping[str, Tensor]) -> ipywidg
         "face": ipywidgets.Dropdown(description="face"),
         "strength": ipywidgets.FloatSlider(value=1, min=0, max=1, step=0.05, description="strength", **WIDE),
     }
-    box = ipywidgets.VBox()
+    box = Panel()
     box.controls, box.message = controls, ipywidgets.HTML()
     box.picture = Picture(lambda asked: setattr(controls["face"], "index", asked["pick"]))
     pictures = {name: image for name, (image, _) in found.items()}

@@ -10,7 +10,7 @@ from torch import Tensor
 from ...data.images import read_image
 from ...errors import ElsfaceError
 from ..plots import COLORS
-from .live import WIDE, Picture
+from .live import WIDE, Panel, Picture
 from .panels import HEIGHT, PALE, WIDTH, Points, draw_panel
 from .pictures import img_html, picture_html, row_html
 
@@ -42,7 +42,7 @@ def progress_slider(run: str | os.PathLike[str]) -> ipywidgets.VBox:
         "step": ipywidgets.SelectionSlider(options=steps, description="step", **WIDE),
         "face": ipywidgets.Dropdown(options=[(f"face {i + 1}", i) for i in faces], description="face"),
     }
-    box = ipywidgets.VBox()
+    box = Panel()
     box.controls, box.picture = controls, Picture()
     figure = lru_cache(maxsize=256)(lambda name, step, face: _figure(name, sheets[step][face], step))
 

@@ -12,7 +12,7 @@ from ...data.degradation import downscale
 from ...errors import ElsfaceError
 from ...network.cnn import CNNStream
 from ...network.elsface import ELSFace, ELSFaceConfig
-from .live import WIDE, Picture, move
+from .live import WIDE, Panel, Picture, move
 from .pictures import picture_html, row_html
 
 PROBES = 4  # random signs over the output channels, which the gradient energy is averaged over
@@ -47,7 +47,7 @@ def receptive_field_explorer(model: ELSFace, face: Tensor) -> ipywidgets.VBox:
         raise ElsfaceError(f"face is {tuple(face.shape)}: give one, (1, 3, h, w), h and w multiples of {config.scale}.")
     lr = downscale(face, config.scale)
     controls = _controls(config, *lr.shape[-2:])
-    box = ipywidgets.VBox()
+    box = Panel()
     box.controls, box.picture = controls, Picture(lambda place: move(controls, place))
     passed = lru_cache(maxsize=16)(lambda weights, kernel, recursions: _passed(model, lr, weights, kernel, recursions))
 

@@ -10,7 +10,7 @@ from ...errors import ElsfaceError
 from ...training.losses import gaussian_blur, gaussian_kernel, unsharp_mask
 from ..frequency import radial_profile
 from ..plots import COLORS, faces_html
-from .live import WIDE, Picture
+from .live import WIDE, Panel, Picture
 from .pictures import img_html, row_html, split_html
 
 OFF = -1  # of the threshold: a menu's value None means "nothing chosen" to ipywidgets
@@ -50,7 +50,7 @@ def sharpening_explorer(face: Tensor) -> ipywidgets.VBox:
             **WIDE,
         ),
     }
-    box = ipywidgets.VBox()
+    box = Panel()
     box.controls, box.picture = controls, Picture()
     profile = radial_profile(face)
 

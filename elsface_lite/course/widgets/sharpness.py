@@ -13,7 +13,7 @@ from ...metrics.image import lpips, psnr
 from ...network.elsface import ELSFace
 from ...network.weights import toward
 from ..plots import faces_html
-from .live import WIDE, Picture, chooser
+from .live import WIDE, Panel, Picture, chooser
 from .pictures import split_html
 
 STEPS = 10  # of the slider, each kept once it was computed
@@ -38,7 +38,7 @@ def sharpness_explorer(faithful: ELSFace, sharp: ELSFace, faces: Mapping[str, Te
         "face": ipywidgets.Dropdown(options=list(faces), description="face"),
         "sharpness": ipywidgets.FloatSlider(value=1, min=0, max=1, step=1 / STEPS, description="sharpness", **WIDE),
     }
-    box = ipywidgets.VBox()
+    box = Panel()
     box.controls, box.picture = controls, Picture()
     network = lru_cache(maxsize=STEPS + 1)(lambda sharpness: _between(faithful, sharp, sharpness))
     restored = lru_cache(maxsize=64)(lambda face, sharpness: _restored(network(sharpness), faces[face]))

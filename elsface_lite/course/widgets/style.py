@@ -12,7 +12,7 @@ from ...data.degradation import downscale
 from ...errors import ElsfaceError
 from ...network.elsface import ELSFace
 from ..plots import COLORS
-from .live import WIDE, Picture, chooser
+from .live import WIDE, Panel, Picture, chooser
 from .pictures import img_html, picture_html, row_html
 
 BOTH, MEAN, ZERO = "both streams", "mean of these faces", "zero"
@@ -50,7 +50,7 @@ def style_mixer(model: ELSFace, faces: Mapping[str, Tensor]) -> ipywidgets.VBox:
             options=[0, 0.25, 0.5, 0.75, 1, 2, 5, 10, 30, 100], value=1, description="mix", **WIDE
         ),
     }
-    box = ipywidgets.VBox()
+    box = Panel()
     box.controls, box.picture = controls, Picture()
     lrs = {name: downscale(face[None], model.config.scale) for name, face in faces.items()}
     own_restored = lru_cache(maxsize=32)(lambda face: _restored(model, lrs[face], styles[face]))
