@@ -232,7 +232,7 @@ def test_clean_outputs(path):
 
 @chapters
 def test_handles_are_those_of_the_module(path):
-    """The script that an output brings along; python -c "from elsface_lite.course.widgets.pictures import handle" has it."""
+    """The script that an output brings along is what `handle` gives."""
     for cell in code_cells(path):
         for output in cell["outputs"]:
             page = "".join(output.get("data", {}).get("text/html", ""))
