@@ -67,7 +67,7 @@ def ablation_explorer(
         shown = {"bicubic": "bicubic", "left": left, "right": right}
         hr = faces["HR"][face]
         box.values = {place: psnr(faces[label][face, None], hr[None]).item() for place, label in shown.items()}
-        figures = [picture_html(hr, f"The true face of {names[face]}", "HR", 150)]
+        figures = [picture_html(hr, f"The true face of {names[face]}", "HR")]
         for place, label in shown.items():
             caption = f"{_named(place, label)}, {box.values[place]:.2f} dB"
             figures.append(_face_html(faces[label][face], hr, errors, label, caption))
@@ -90,9 +90,9 @@ def _named(place: str, label: str) -> str:
 def _face_html(sr: Tensor, hr: Tensor, errors: bool, label: str, caption: str) -> str:
     """One restored face, (3, h, w), or the size of its errors: black for none."""
     if not errors:
-        return picture_html(sr, f"The face as {label} gives it", caption, 150)
+        return picture_html(sr, f"The face as {label} gives it", caption)
     error = ENLARGED * (sr - hr).abs().mean(0, keepdim=True)
-    return picture_html(error.expand(3, -1, -1), f"Where {label} is wrong, bright on black", caption, 150)
+    return picture_html(error.expand(3, -1, -1), f"Where {label} is wrong, bright on black", caption)
 
 
 def _spectra_html(frequencies: Sequence[float], powers: Mapping[str, Tensor], shown: Mapping[str, str]) -> str:

@@ -44,7 +44,7 @@ def blind_preview(hr: Tensor, models: Mapping[str, ELSFace] | None = None) -> ip
     controls = {
         "blur": ipywidgets.FloatSlider(min=0.1, max=4, step=0.1, description="blur up to, pixels", **WIDE),
         "shrink": ipywidgets.FloatSlider(min=2, max=8, step=0.5, description="shrunk up to", **WIDE),
-        "noise": ipywidgets.FloatSlider(min=0, max=30, step=1, description="noise up to, of 255", **WIDE),
+        "noise": ipywidgets.FloatSlider(min=0, max=30, step=1, description="noise up to /255", **WIDE),
         "quality": ipywidgets.IntSlider(min=20, max=100, step=5, description="JPEG quality from", **WIDE),
         "seed": ipywidgets.IntSlider(value=1, min=0, max=99, description="seed", **WIDE),
     }
@@ -61,7 +61,7 @@ def blind_preview(hr: Tensor, models: Mapping[str, ELSFace] | None = None) -> ip
         answers = {name: image for name, image in box.values.items() if name != "lr"}
         captions |= {f"{name}, {psnr_text(image, hr)}": image for name, image in answers.items()}
         box.picture.value = faces_html(
-            captions, "a face, its LR face as a photograph may have it, and what is made of it", 150
+            captions, "a face, its LR face as a photograph may have it, and what is made of it", 256
         )
 
     for control in controls.values():

@@ -88,7 +88,7 @@ def _compared_html(hr: Tensor, lr: Tensor, bicubic: Tensor, sr: Tensor) -> str:
     sizes = [f"{image.shape[-1]}×{image.shape[-2]}" for image in (hr, lr)]
     gained = f"left bicubic, {psnr_text(bicubic, hr)} | right restored, {psnr_text(sr, hr)}"
     split = split_html({"bicubic": bicubic, "restored": sr}, "the face, from its LR pixels", gained)
-    pair = faces_html({f"HR, {sizes[0]}": hr, f"LR, {sizes[1]}": lr}, "The HR face and the LR face made of it")
+    pair = faces_html({f"HR, {sizes[0]}": hr, f"LR, {sizes[1]}": lr}, "The HR face and the LR face made of it", 256)
     return f'<div style="display:flex;flex-wrap:wrap;align-items:flex-end;gap:10px">{split}{pair}</div>'
 
 

@@ -76,7 +76,9 @@ def metric_explorer(face: Tensor, scale: int = 4) -> ipywidgets.VBox:
     def draw(change: object = None) -> None:
         distorted = distort(face, **{name: control.value for name, control in controls.items()})
         box.values = _measured(distorted, face)
-        pair = faces_html({"HR": face[0], "distorted": distorted[0]}, "The HR face, and what the sliders made of it")
+        pair = faces_html(
+            {"HR": face[0], "distorted": distorted[0]}, "The HR face, and what the sliders made of it", 256
+        )
         table = _metrics_html(box.values, bicubic, f"bicubic x{scale}")
         box.picture.value = f'<div style="display:flex;flex-wrap:wrap;gap:16px">{pair}{table}</div>'
 

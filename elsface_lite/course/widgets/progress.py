@@ -86,7 +86,7 @@ def _figure(name: str, pictures: Tensor, step: int) -> str:
     }[name]
     if name in ("bicubic", "SR"):
         caption += f", {_psnr(image, pictures[-1]):.2f} dB"
-    return picture_html(image, alt, caption, 140)
+    return picture_html(image, alt, caption)
 
 
 def _progress_html(step: int, psnr: dict[int, float], bicubic: float) -> str:
