@@ -77,13 +77,6 @@ def add_contents(app: Sphinx, name: str, text: list[str]) -> None:
         text[0] += CONTENTS
 
 
-def drop_remote_pictures(app: Sphinx, doctree: nodes.document) -> None:
-    """Puts the words of the Colab badge in place of its picture, which is not there without a network."""
-    for image in list(doctree.findall(nodes.image)):
-        if image["uri"].startswith("http"):
-            image.replace_self(nodes.Text(image["alt"]))
-
-
 def link_names(app: Sphinx, doctree: nodes.document, name: str) -> None:
     """Links names in the text, such as `style.modulate`, to the API reference."""
     documented = app.env.domains.python_domain.objects
@@ -135,7 +128,6 @@ def play_widgets(app: Sphinx, name: str, template: str, context: Any, doctree: A
 def setup(app: Sphinx) -> dict[str, bool]:
     app.add_html_math_renderer("mathml", (inline_math, None), (display_math, None))
     app.connect("source-read", add_contents)
-    app.connect("doctree-read", drop_remote_pictures)
     app.connect("autodoc-process-docstring", plain_text, priority=400)  # before napoleon makes markup of it
     app.connect("autodoc-skip-member", skip_aliases)
     app.connect("doctree-resolved", link_names)

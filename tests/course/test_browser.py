@@ -155,7 +155,7 @@ def page(lab, browser):
     page = browser.new_page(viewport={"width": 1300, "height": 1600})
     page.set_default_timeout(60_000)
     page.add_init_script(HELPERS)
-    # Nothing of the network is needed, such as the picture of the Colab badge.
+    # Nothing of the network is needed.
     page.route(lambda url: not url.startswith(address), lambda route: route.abort())
     page.goto(f"{address}/lab?token={token}")
     page.wait_for_function("() => window.jupyterapp?.shell.currentWidget")  # the launcher

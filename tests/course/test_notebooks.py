@@ -206,7 +206,7 @@ def test_one_setup_cell():
 
 
 @chapters
-def test_badge_opens_this_notebook(path):
+def test_colab_opens_this_notebook(path):
     project = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
     repository = re.search(r'^Repository = "https://github.com/(.*)"', project, re.M)[1]
     version = re.search(r'^version = "(.*)"', project, re.M)[1]
@@ -363,10 +363,20 @@ def lines_to_follow(cell: dict) -> int:
 
 
 @chapters
+def test_a_chapter_opens_with_its_picture(path):
+    """Below its first cell, on the first screen: what stands between is folded."""
+    for cell in cells(path)[1:]:
+        if "<img" in json.dumps(cell.get("outputs", [])):
+            break
+        assert cell["metadata"]["jupyter"]["source_hidden"] and not cell["outputs"], source(cell)[:80]
+
+
+@chapters
 def test_pictures_have_alt_text(path):
     for cell in cells(path):
         for alt in re.findall(r"!\[(.*?)\]\(", source(cell)):
-            assert len(alt) > 20 or "badge" in source(cell), f"alt text: {alt!r}"
+            assert len(alt) > 20, f"alt text: {alt!r}"
+        assert not re.search(r"!\[[^\]]*\]\(http|<img[^>]*src=.http", source(cell)), "it is not there offline"
         for output in cell.get("outputs", []):
             assert "image/png" not in output.get("data", {}), "a bare PNG output has no alt text: use plots.show"
             page = "".join(output.get("data", {}).get("text/html", ""))
