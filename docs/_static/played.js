@@ -67,7 +67,7 @@ function play(maker, control, state, html) {
 async function attention() {
   const [weights, lr, viridis] = await Promise.all(['weights', 'lr', 'viridis'].map(pixels));
   const { most, window: side } = numbers.attention, area = side ** 2;
-  const of = (head, token, k) => (most[head] * at(weights, head * area + k, token)[0]) / 255;
+  const of = (head, token, k) => most[head] * (at(weights, head * area + k, token)[0] / 255) ** 2;
   const menu = document.createElement('select');
   menu.ariaLabel = 'head';
   menu.add(new Option('mean of all heads', -1));
@@ -75,7 +75,8 @@ async function attention() {
   const draw = ({ head, row: y, column: x }) => {
     const heads = head < 0 ? most.map((_, i) => i) : [head], token = y * lr.width + x;
     const mean = (k) => heads.reduce((sum, h) => sum + of(h, token, k), 0) / heads.length;
-    const values = [...Array(area).keys()].map(mean);
+    const rounded = [...Array(area).keys()].map(mean), total = rounded.reduce((sum, v) => sum + v, 0);
+    const values = rounded.map((v) => v / total);
     const highest = Math.max(...values), [top, left] = [y - (y % side), x - (x % side)];
     const inside = (column, row) => column >= left && column < left + side && row >= top && row < top + side;
     const value = (column, row) => values[(row - top) * side + column - left] / highest;
