@@ -16,6 +16,7 @@ from torch import Tensor
 
 from ..errors import ElsfaceError
 
+SQUARES = 64  # pixels: a larger picture is shown smoothly
 # Okabe and Ito's colour-blind safe palette: bicubic, ELSFace, HR and whatever comes fourth keep theirs everywhere.
 COLORS = {"bicubic": "#E69F00", "sr": "#0072B2", "hr": "#000000", "lr": "#D55E00", "other": "#009E73"}
 STYLE: dict[Any, Any] = {
@@ -77,8 +78,8 @@ def show(figure: Figure, alt: str) -> None:
 def faces_html(images: Mapping[str, Tensor], alt: str, width: int = 192) -> str:
     """Pictures in a row as HTML, each at its own resolution and enlarged by the browser.
 
-    A fraction of the size of the same row as a figure. Up to 64 pixels a picture is stored as PNG and shown in sharp
-    squares, above as JPEG (quality 95, 4:4:4) and smoothly.
+    A fraction of the size of the same row as a figure. Up to 64 pixels a picture is stored without loss, each pixel a square,
+    above as JPEG (quality 95, 4:4:4).
 
     Args:
         images: for each caption, (3, h, w) in [0, 1]; values outside are clamped.
@@ -87,26 +88,40 @@ def faces_html(images: Mapping[str, Tensor], alt: str, width: int = 192) -> str:
     """
     figures = []
     for place, (caption, image) in enumerate(images.items(), start=1):
-        kind, data = _encoded(image)
-        squares = ";image-rendering:pixelated" if kind == "png" else ""
+        kind, data = _encoded(image, width)
         caption = html.escape(caption, quote=True)
         whole = html.escape(f"picture {place} of {len(images)}: {alt}", quote=True)
         figures.append(
             f'<figure style="margin:0;width:{width}px"><img alt="{caption}, {whole}" width="{width}" '
-            f'style="width:{width}px;max-width:none{squares}" '
+            f'style="width:{width}px;max-width:none" '
             f'src="data:image/{kind};base64,{base64.b64encode(data).decode()}"><figcaption>{caption}</figcaption></figure>'
         )
     return f'<div style="display:flex;flex-wrap:wrap;gap:10px">{"".join(figures)}</div>'
 
 
-def _encoded(image: Tensor) -> tuple[str, bytes]:
+def in_squares(image: Tensor, width: int) -> Tensor:
+    """A picture of up to 64 pixels, enlarged to a whole multiple that is at least as wide as it is shown.
+
+    In its own pixels, since a notebook that is not trusted, and GitHub, drop a style that asks for squares.
+
+    Args:
+        image: (3, h, w); a larger one is left as it is.
+        width: in the browser, in pixels.
+    """
+    times = -(-width // max(image.shape[-2:])) if max(image.shape[-2:]) <= SQUARES else 1
+    return image.repeat_interleave(times, -2).repeat_interleave(times, -1)
+
+
+def _encoded(image: Tensor, width: int) -> tuple[str, bytes]:
     """The picture as a file, and of which kind."""
     check_finite("the picture", image)
-    pixels = (255 * image.detach().clamp(0, 1)).round().byte().permute(1, 2, 0).contiguous().cpu().numpy()
+    small = max(image.shape[-2:]) <= SQUARES
+    image = in_squares(image.detach(), width)
+    pixels = (255 * image.clamp(0, 1)).round().byte().permute(1, 2, 0).contiguous().cpu().numpy()
     if (pixels == pixels[..., :1]).all():  # grey needs one channel
         pixels = pixels[..., 0]
     buffer = BytesIO()
-    kind, options = ("png", {}) if max(pixels.shape) <= 64 else ("jpeg", {"quality": 95, "subsampling": 0})
+    kind, options = ("webp", {"lossless": True}) if small else ("jpeg", {"quality": 95, "subsampling": 0})
     Image.fromarray(pixels).save(buffer, format=kind, **options)
     return kind, buffer.getvalue()
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
-from elsface_lite.course.plots import draw_spectra, faces_html, figure_html, smallest
+from elsface_lite.course.plots import draw_spectra, faces_html, figure_html, in_squares, smallest
 from elsface_lite.data.sources import portraits
 
 
@@ -32,17 +32,29 @@ def test_a_row_of_faces_keeps_resolution_and_pixels(face):
     (large_kind, large), (small_kind, exact) = pictures(
         faces_html({"HR": face, "LR": small}, "A face and a part of it")
     )
-    assert (large_kind, small_kind) == ("jpeg", "png")
+    assert (large_kind, small_kind) == ("jpeg", "webp")
     assert large.shape == face.shape
-    assert torch.equal(exact, (255 * small).round())
+    assert torch.equal(exact[:, ::6, ::6], (255 * small).round()) and exact.shape == (3, 192, 192)
     assert (large - 255 * face).abs().mean() < 2.5, "JPEG may cost two levels, not more"
+
+
+@pytest.mark.parametrize(
+    ("side", "width", "shown"), [(32, 150, 160), (64, 64, 64), (64, 256, 256), (65, 256, 65), (8, 4, 8)]
+)
+def test_a_small_picture_is_squares_by_its_own_pixels(face, side, width, shown):
+    """At a whole scale, however wide it is shown, and without a style, which an untrusted notebook would drop."""
+    small = face[:, :side, :side]
+    assert in_squares(small, width).shape == (3, shown, shown)
+    assert torch.equal(in_squares(small, width)[:, :: max(1, shown // side), :: max(1, shown // side)], small)
+    page = faces_html({"LR": small}, "A part of a face", width)
+    assert "pixelated" not in page and pictures(page)[0][1].shape[-1] == shown
 
 
 def test_a_grey_picture_is_stored_without_colours(face):
     grey = face[1:2].expand(3, -1, -1)
     pages = [faces_html({"grey": image}, "A face") for image in (grey[:, :64, :64], face[:, :64, :64])]
     ((kind, pixels),) = pictures(pages[0])
-    assert kind == "png" and torch.equal(pixels, (255 * grey[:, :64, :64]).round())
+    assert kind == "webp" and torch.equal(pixels[:, 1::3, 2::3], (255 * grey[:, :64, :64]).round())
     assert len(pages[0]) < len(pages[1]) / 2
     ((kind, pixels),) = pictures(faces_html({"grey": grey}, "A face"))
     assert kind == "jpeg" and (pixels - 255 * grey).abs().mean() < 2.5

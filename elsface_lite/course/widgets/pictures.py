@@ -11,9 +11,8 @@ from typing import Any
 from PIL import Image
 from torch import Tensor
 
-from ..plots import COLORS
+from ..plots import COLORS, in_squares
 
-SQUARES = 64  # pixels: a larger picture is shown smoothly
 LOSSLESS = 128  # pixels: of a larger one a comparison keeps WebP's quality 90, a sixth of the size
 
 
@@ -26,13 +25,12 @@ def picture_html(
         image: (3, h, w); values outside [0, 1] are clamped.
         alt: what one would see.
         caption: the text below.
-        width: of the figure in the browser; up to 64 pixels of the picture are sharp squares.
+        width: of the figure in the browser; up to 64 pixels of the picture are squares.
         grid: its rows and columns, and the row and column of the place that is chosen: in a `live.Picture`, the places
             can be clicked.
     """
-    squares = "image-rendering:pixelated" if max(image.shape[-2:]) <= SQUARES else ""
     marks = "" if grid is None else ' data-grid="{} {}" data-at="{} {}"'.format(*grid[0], *grid[1])
-    return img_html("webp", webp(image), alt, caption, width, squares, marks)
+    return img_html("webp", webp(in_squares(image, width)), alt, caption, width, marks)
 
 
 def webp(image: Tensor, **options: Any) -> bytes:
@@ -43,16 +41,15 @@ def webp(image: Tensor, **options: Any) -> bytes:
     return buffer.getvalue()
 
 
-def img_html(kind: str, data: bytes, alt: str, caption: str, width: int, style: str = "", marks: str = "") -> str:
+def img_html(kind: str, data: bytes, alt: str, caption: str, width: int, marks: str = "") -> str:
     """An HTML figure around the content of an image file of this kind (such as webp or svg+xml).
 
     Args:
-        style: CSS of the picture, beside its width and its white ground.
         marks: its attributes for `live.Picture`, with a space before each.
     """
     return (
         f'<figure style="margin:0;width:{width}px"><img alt="{html.escape(alt, quote=True)}" '
-        f'style="width:{width}px;max-width:100%;background:white;{style}"{marks} '
+        f'style="width:{width}px;max-width:100%;background:white"{marks} '
         f'src="data:image/{kind};base64,{base64.b64encode(data).decode()}">'
         f"<figcaption>{html.escape(caption)}</figcaption></figure>"
     )
