@@ -78,8 +78,8 @@ def show(figure: Figure, alt: str) -> None:
 def faces_html(images: Mapping[str, Tensor], alt: str, width: int = 192) -> str:
     """Pictures in a row as HTML, each at its own resolution and enlarged by the browser.
 
-    A fraction of the size of the same row as a figure. Up to 64 pixels a picture is stored without loss, each pixel a square,
-    above as JPEG (quality 95, 4:4:4).
+    A fraction of the size of the same row as a figure. Up to 64 pixels a picture is stored without loss, each pixel a
+    square, above as JPEG (quality 95, 4:4:4).
 
     Args:
         images: for each caption, (3, h, w) in [0, 1]; values outside are clamped.
