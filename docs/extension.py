@@ -1,5 +1,6 @@
 """What Sphinx is taught for this site: contents, mathematics without a script, links from names to the reference."""
 
+import json
 import re
 from typing import Any
 
@@ -77,6 +78,19 @@ def add_contents(app: Sphinx, name: str, text: list[str]) -> None:
         text[0] += CONTENTS
 
 
+def name_folds(app: Sphinx, name: str, text: list[str]) -> None:
+    """Folded code is called by its title, as in JupyterLab, and not "Show the code" all along."""
+    if not name.startswith("notebooks/"):
+        return
+    notebook = json.loads(text[0])
+    for cell in notebook["cells"]:
+        title = re.match(r"# @title (.+)", "".join(cell["source"]))
+        prompts = cell["metadata"].get("mystnb", {})
+        if title and prompts.get("code_prompt_show") == "Show the code":
+            prompts.update(code_prompt_show=title[1], code_prompt_hide=title[1])
+    text[0] = json.dumps(notebook)
+
+
 def link_names(app: Sphinx, doctree: nodes.document, name: str) -> None:
     """Links names in the text, such as `style.modulate`, to the API reference."""
     documented = app.env.domains.python_domain.objects
@@ -128,6 +142,7 @@ def play_widgets(app: Sphinx, name: str, template: str, context: Any, doctree: A
 def setup(app: Sphinx) -> dict[str, bool]:
     app.add_html_math_renderer("mathml", (inline_math, None), (display_math, None))
     app.connect("source-read", add_contents)
+    app.connect("source-read", name_folds)
     app.connect("autodoc-process-docstring", plain_text, priority=400)  # before napoleon makes markup of it
     app.connect("autodoc-skip-member", skip_aliases)
     app.connect("doctree-resolved", link_names)

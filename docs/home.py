@@ -19,6 +19,13 @@ ROW = re.compile(
     r"^\| \[(\d\d) (.+?)\]\((.+?)\.ipynb\) \| (.+?) \| (.+?) \| (\d+) \| \[Colab\]\((.+?)\) \|$", re.MULTILINE
 )
 CARD = (480, 240)  # of a chapter's picture, pixels
+LATER = {"10": -1}  # of which output with pictures, where it is not the first: a face before and after
+MISSING = """<!doctype html>
+<meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark"><title>Not built yet · elsface-lite</title>
+<p>This site was built without the page that restores in the browser: <code>make web</code> adds it.
+<a href="../docs/web.html">What it is</a> · <a href="../index.html">Home</a></p>
+"""
 
 
 class Chapter(NamedTuple):
@@ -43,6 +50,10 @@ def pages(app: Sphinx) -> Iterator[tuple[str, dict[str, Any], str]]:
     for chapter in chapters:
         picture, alts[chapter.number] = thumbnail(ROOT / f"{chapter.page}.ipynb")
         picture.save(folder / f"{chapter.number}.webp", quality=85)
+    page = Path(app.outdir) / "web" / "index.html"
+    if not page.exists():  # `make web` writes over it
+        page.parent.mkdir(exist_ok=True)
+        page.write_text(MISSING, encoding="utf-8")
     yield (
         "index",
         {
@@ -50,20 +61,30 @@ def pages(app: Sphinx) -> Iterator[tuple[str, dict[str, Any], str]]:
             "chapters": chapters,
             "alts": alts,
             "hours": round(sum(int(chapter.minutes) for chapter in chapters) / 60),
-            "findings": MarkdownIt().render(re.search(r"## What was found out\n(.*?)\n## ", readme, re.DOTALL)[1]),
+            "findings": MarkdownIt().render(findings(readme)),
             "handle": (ROOT / "elsface_lite/course/widgets/before_after.js").read_text(encoding="utf-8"),
         },
         "home.html",
     )
 
 
+def findings(readme: str) -> str:
+    """What was found out: of the verdict a line for each question, and its conclusion."""
+    (text,) = re.findall(r"## What was found out\n(.*?)\n## ", readme, re.DOTALL)
+    verdict, *others = text.strip().split("\n\n")
+    how, *answers, after = re.split(r"(?=\*[^*]+\?\*)", verdict.removeprefix("**The verdict.** "))
+    last, *conclusion = re.split(r"\s(?=\(As good|So )", after, maxsplit=1)
+    lines = "\n".join(f"- {' '.join(answer.split())}" for answer in (*answers, last))
+    return "\n\n".join([how, lines, *conclusion, *others])
+
+
 def thumbnail(path: Path) -> tuple[Image.Image, str]:
     """The first pictures that a chapter shows, of several the two that differ most, as a card; and their alt text."""
-    shown = next(found for found in outputs(path) if found)
+    shown = [found for found in outputs(path) if found][LATER.get(path.name[:2], 0)]
     largest = max(picture.height for picture, _ in shown)
     pictures = [picture for picture, _ in shown if picture.height > largest / 2]  # an LR face is a stamp
     if len(pictures) == 1:
-        card = ImageOps.pad(pictures[0], CARD, color="white")
+        card = ImageOps.fit(pictures[0], CARD, centering=(0.5, 0.3))
     else:
         half = (CARD[0] // 2, CARD[1])
         pairs = combinations([ImageOps.fit(picture, half) for picture in pictures], 2)

@@ -25,16 +25,21 @@ COLUMNS = 10  # of low-passed faces in one picture
 
 
 def attention(face: Tensor) -> tuple[dict[str, object], dict[str, bytes]]:
-    """The roots of all weights of the first layer, of 255 the largest, so that small ones are exact as well: a row for
-    each token that asks, 64 columns for each head."""
+    """The roots of all weights of the first layer, which keep small ones exact in 8 bits: a row for each token that asks,
+    64 columns for each head, of 255 the largest.
+
+    And those by place alone, on the same scale: a row for each place in a window.
+    """
     model = load_pretrained(WEIGHTS)
     tokens, (first, *_) = attend(model, downscale(face, SCALE))
     side = tokens.shape[-1] // model.config.window
     weights = rearrange(first.weights, "(y x) head (i j) k -> (y i x j) head k", y=side, i=model.config.window)
-    most = weights.amax((0, 2))
-    levels = (255 * (weights / most[:, None]).sqrt()).round().byte().flatten(1)
+    by_place = rearrange(first.by_place[0], "head t k -> t head k")
+    most = torch.maximum(weights.amax((0, 2)), by_place.amax((0, 2)))
+    levels, places = ((255 * (part / most[:, None]).sqrt()).round().byte().flatten(1) / 255 for part in (weights, by_place))
     colors = torch.from_numpy(mpl.colormaps["viridis"](torch.linspace(0, 1, 256).numpy())[:, None, :3]).permute(2, 0, 1)
-    files = {"weights": webp(levels.expand(3, -1, -1) / 255), "lr": webp(tokens), "viridis": webp(colors)}
+    files = {"weights": webp(levels.expand(3, -1, -1)), "places": webp(places.expand(3, -1, -1))}
+    files |= {"lr": webp(tokens), "viridis": webp(colors)}
     return {"most": most.tolist(), "window": model.config.window}, files
 
 

@@ -246,8 +246,6 @@ def test_site_has_no_broken_link(site):
             if parts.scheme or address == "#":
                 continue
             target = (path.parent / unquote(parts.path)).resolve() if parts.path else path
-            if target == site / "web" / "index.html":  # which `make web` puts there (test_web.py)
-                continue
             assert target.is_file(), f"{path.name} links to {address}"
             if parts.fragment and target.suffix == ".html":
                 assert unquote(parts.fragment) in places(target), f"{path.name}: no place {address}"
@@ -270,12 +268,15 @@ def test_widgets_play_without_a_kernel(site):
         tab.locator(".played [data-grid]").click(
             position={"x": 11.5 / 32 * box["width"], "y": 12.5 / 32 * box["height"]}
         )
-        where, said = tab.locator(".played figcaption").all_inner_texts()
+        where, said, alone = tab.locator(".played figcaption").all_inner_texts()
         assert "row 12, column 11, head 1" in where
         takes = float(re.search(r"takes from ([\d.]+) of 64 tokens", said)[1])
         assert takes == pytest.approx(explorer.values["effective"], abs=0.11)  # of weights in 8 bits
-        highest = float(re.search(r"to ([\d.]+) % \(yellow\)", said)[1])
-        assert highest == pytest.approx(100 * explorer.values["weights"].max().item(), abs=0.02)
+        for words, name in ((said, "weights"), (alone, "by_place")):
+            ends = [float(share) for share in re.search(r"; ([\d.]+) to ([\d.]+) % each", words).groups()]
+            found = explorer.values[name]
+            assert ends == pytest.approx([100 * found.min().item(), 100 * found.max().item()], abs=0.05)
+        assert tab.locator(".tag_widget-check").count() == 1, "beside the other widget, which does not play"
         tab.goto(f"{address}notebooks/{CHAPTERS['01'].stem}.html")
         tab.locator(".played input").fill("19")
         assert "low-pass at 0.20" in tab.locator(".played figcaption").all_inner_texts()
@@ -308,6 +309,31 @@ def test_site_shows_the_chapter_as_it_was_committed(site, path):
     folded = shown.select("details:not([open])")
     assert len([fold for fold in folded if "Show the solution" in fold.get_text()]) == len(solutions)
     assert not re.search(r"VBox\(|HBox\(|<IPython", text)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_site_calls_folded_code_by_its_title(site, path):
+    shown = parsed(site / "notebooks" / f"{path.stem}.html").find("article")
+    folds = [fold.summary.get_text().split("\n") for fold in shown.select("details.hide")]
+    titles = {source(cell).splitlines()[0].removeprefix("# @title ") for cell in cells(path) if source(cell)}
+    named = [words for fold in folds for words in fold if words.strip() in titles]
+    assert len(named) > 2 and not [fold for fold in folds if "Show the code" in fold]
+
+
+@pytest.mark.slow
+def test_compared_faces_fit_a_page_and_a_phone(site):
+    """Four in a row, or two by two; a picture with a handle is as wide as a phone."""
+    with served(site) as address, chromium() as browser:
+        for width, columns in ((1366, 4), (390, 2)):
+            tab = browser.new_page(viewport={"width": width, "height": 800})
+            tab.goto(f"{address}notebooks/{CHAPTERS['00'].stem}.html")
+            faces = tab.locator(".cell_output figure img").all()[:4]
+            places = [face.bounding_box() for face in faces]
+            assert len({round(place["y"]) for place in places}) == 4 / columns
+            assert all(place["x"] + place["width"] <= width for place in places)
+        assert tab.locator("before-after").bounding_box()["width"] > 300
+        assert tab.evaluate("document.documentElement.scrollWidth") == 390
 
 
 @pytest.mark.slow
@@ -377,6 +403,9 @@ def test_home_has_a_face_under_a_handle_and_four_ways_on(site):
     ways = [link["href"] for link in home.select(".choices a")]
     assert ways[:2] == ["notebooks/00_start_here.html", "web/index.html"] and ways[3] == repository
     assert len(home.select("h2")) == 3 and "not divided" in home.get_text(), "what was found out, from the README"
+    found = home.find("h2", string="What was found out").find_next("ul")
+    assert [bool(line.em) for line in found.find_all("li")] == [True] * 3, "a line for each question of the verdict"
+    assert "make web" in parsed(site / "web" / "index.html").get_text(), "what is missing is said"
 
 
 @pytest.mark.slow

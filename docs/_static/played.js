@@ -45,15 +45,20 @@ const at = ({ data, width }, x, y) => {
   return [data[i], data[i + 1], data[i + 2]];
 };
 const row = (figures) => `<div style="display:flex;flex-wrap:wrap;gap:8px">${figures.join('')}</div>`;
-const share = (x) => `${(100 * x).toFixed(2)} %`;
+const share = (x) => (100 * x).toFixed(2);
 
-/** Puts a widget below the cell that makes it: a control of HTML, and pictures that `html` draws of a state. */
-function play(maker, control, state, html) {
+/**
+ * Puts a widget below the cell that makes it: a control of HTML with its name, and pictures that `html` draws of a
+ * state. The chapter's picture of it for readers without a kernel is not needed then.
+ */
+function play(maker, name, control, state, html) {
   const cell = [...document.querySelectorAll('.cell')].find((cell) => cell.textContent.includes(`${maker}(`));
   if (!cell) return;
-  const box = document.createElement('div'), el = document.createElement('div');
+  const [box, label, el] = ['div', 'label', 'div'].map((kind) => document.createElement(kind));
   box.className = 'cell_output played';
-  box.append(control, el);
+  label.append(name, control);
+  box.append(label, el);
+  if (cell.nextElementSibling?.matches('.tag_widget-check')) cell.nextElementSibling.remove();
   cell.after(box);
   let redraw;
   const change = (asked) => {
@@ -65,37 +70,42 @@ function play(maker, control, state, html) {
 }
 
 async function attention() {
-  const [weights, lr, viridis] = await Promise.all(['weights', 'lr', 'viridis'].map(pixels));
+  const [weights, places, lr, viridis] = await Promise.all(['weights', 'places', 'lr', 'viridis'].map(pixels));
   const { most, window: side } = numbers.attention, area = side ** 2;
-  const of = (head, token, k) => most[head] * (at(weights, head * area + k, token)[0] / 255) ** 2;
+  const of = (picture, head, row, k) => most[head] * (at(picture, head * area + k, row)[0] / 255) ** 2;
   const menu = document.createElement('select');
-  menu.ariaLabel = 'head';
   menu.add(new Option('mean of all heads', -1));
   most.forEach((_, head) => menu.add(new Option(`head ${head}`, head)));
   const draw = ({ head, row: y, column: x }) => {
     const heads = head < 0 ? most.map((_, i) => i) : [head], token = y * lr.width + x;
-    const mean = (k) => heads.reduce((sum, h) => sum + of(h, token, k), 0) / heads.length;
-    const rounded = [...Array(area).keys()].map(mean), total = rounded.reduce((sum, v) => sum + v, 0);
-    const values = rounded.map((v) => v / total);
-    const highest = Math.max(...values), [top, left] = [y - (y % side), x - (x % side)];
+    const mean = (picture, row) => {
+      const sums = Array.from({ length: area }, (_, k) => heads.reduce((sum, h) => sum + of(picture, h, row, k), 0));
+      const all = sums.reduce((sum, v) => sum + v, 0); // weights are rounded to 8 bits, and their sum with them
+      return sums.map((v) => v / all);
+    };
+    const values = mean(weights, token), alone = mean(places, (y % side) * side + (x % side));
+    const highest = Math.max(...values, ...alone), [top, left] = [y - (y % side), x - (x % side)];
     const inside = (column, row) => column >= left && column < left + side && row >= top && row < top + side;
-    const value = (column, row) => values[(row - top) * side + column - left] / highest;
+    const value = (column, row) => values[(row - top) * side + column - left] / Math.max(...values);
     const light = (column, row) => (inside(column, row) ? 0.2 + 0.8 * value(column, row) : 0.45);
     const even = Math.exp(-values.reduce((sum, v) => sum + (v && v * Math.log(v)), 0));
     const where = `row ${y}, column ${x}, ${menu.selectedOptions[0].text}`;
-    const ends = `${share(Math.min(...values))} to ${share(highest)} (yellow) each`;
-    const said = `takes from ${even.toFixed(1)} of ${area} tokens; ${ends}`;
+    const map = (values, words) => {
+      const caption = `${words}; ${share(Math.min(...values))} to ${share(Math.max(...values))} % each`;
+      return figure(side, side, (c, r) => at(viridis, 0, Math.round((255 * values[r * side + c]) / highest)), {
+        alt: `Weights of the window's tokens: ${caption}`, caption, width: 192, frame: [y % side, x % side],
+      });
+    };
     return row([
       figure(lr.width, lr.height, (column, row) => at(lr, column, row).map((v) => v * light(column, row)), {
         alt: `The LR face, bright where the token at ${where} attends`, caption: `bright: attended. ${where}`,
         width: 384, frame: [y, x], marks: `data-grid="${lr.height} ${lr.width}" data-at="${y} ${x}"`,
       }),
-      figure(side, side, (c, r) => at(viridis, 0, Math.round((255 * (values[r * side + c])) / highest)), {
-        alt: `Weights of the window's tokens: ${said}`, caption: said, width: 192, frame: [y % side, x % side],
-      }),
+      map(values, `takes from ${even.toFixed(1)} of ${area} tokens`),
+      map(alone, `by place alone (the bias), yellow ${share(highest)} % in both`),
     ]);
   };
-  const change = play('attention_explorer', menu, { head: -1, row: 12, column: 12 }, draw);
+  const change = play('attention_explorer', 'head', menu, { head: -1, row: 12, column: 12 }, draw);
   menu.onchange = () => change({ head: Number(menu.value) });
 }
 
@@ -103,7 +113,6 @@ async function bands() {
   const [hr, spectrum, low] = await Promise.all(['hr', 'spectrum', 'low'].map(pixels));
   const { cutoffs, names, low: decibels, bicubic } = numbers.bands, side = hr.width, columns = low.width / side;
   const slider = Object.assign(document.createElement('input'), { type: 'range', min: 0, max: cutoffs.length - 1 });
-  slider.ariaLabel = 'cutoff';
   const apart = (x, y) => Math.hypot(x - side / 2, y - side / 2) / side;
   const draw = ({ step }) => {
     const cutoff = cutoffs[step], [left, top] = [side * (step % columns), side * Math.floor(step / columns)];
@@ -127,7 +136,7 @@ async function bands() {
   };
   const nearest = (cutoff) => Math.min(cutoffs.length - 1, Math.max(0, Math.round(cutoff / cutoffs[0]) - 1));
   const state = { step: 0, set row(y) { this.y = y; }, set column(x) { this.step = nearest(apart(x, this.y)); } };
-  const change = play('frequency_explorer', slider, state, (state) => {
+  const change = play('frequency_explorer', 'cutoff', slider, state, (state) => {
     slider.value = state.step;
     return draw(state);
   });
