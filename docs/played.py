@@ -25,8 +25,8 @@ COLUMNS = 10  # of low-passed faces in one picture
 
 
 def attention(face: Tensor) -> tuple[dict[str, object], dict[str, bytes]]:
-    """The roots of all weights of the first layer, which keep small ones exact in 8 bits: a row for each token that asks,
-    64 columns for each head, of 255 the largest.
+    """The roots of all weights of the first layer: a row for each token that asks, 64 columns for each head, of 255 the
+    largest. Of a root 8 bits keep more where it is small.
 
     And those by place alone, on the same scale: a row for each place in a window.
     """
@@ -36,7 +36,8 @@ def attention(face: Tensor) -> tuple[dict[str, object], dict[str, bytes]]:
     weights = rearrange(first.weights, "(y x) head (i j) k -> (y i x j) head k", y=side, i=model.config.window)
     by_place = rearrange(first.by_place[0], "head t k -> t head k")
     most = torch.maximum(weights.amax((0, 2)), by_place.amax((0, 2)))
-    levels, places = ((255 * (part / most[:, None]).sqrt()).round().byte().flatten(1) / 255 for part in (weights, by_place))
+    roots = [(part / most[:, None]).sqrt().flatten(1) for part in (weights, by_place)]
+    levels, places = ((255 * root).round().byte() / 255 for root in roots)
     colors = torch.from_numpy(mpl.colormaps["viridis"](torch.linspace(0, 1, 256).numpy())[:, None, :3]).permute(2, 0, 1)
     files = {"weights": webp(levels.expand(3, -1, -1)), "places": webp(places.expand(3, -1, -1))}
     files |= {"lr": webp(tokens), "viridis": webp(colors)}
