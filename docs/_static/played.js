@@ -93,13 +93,13 @@ async function attention() {
     const map = (values, words) => {
       const caption = `${words}; ${share(Math.min(...values))} to ${share(Math.max(...values))} % each`;
       return figure(side, side, (c, r) => at(viridis, 0, Math.round((255 * values[r * side + c]) / highest)), {
-        alt: `Weights of the window's tokens: ${caption}`, caption, width: 192, frame: [y % side, x % side],
+        alt: `Weights of the window's tokens: ${caption}`, caption, width: 176, frame: [y % side, x % side],
       });
     };
     return row([
       figure(lr.width, lr.height, (column, row) => at(lr, column, row).map((v) => v * light(column, row)), {
         alt: `The LR face, bright where the token at ${where} attends`, caption: `bright: attended. ${where}`,
-        width: 384, frame: [y, x], marks: `data-grid="${lr.height} ${lr.width}" data-at="${y} ${x}"`,
+        width: 320, frame: [y, x], marks: `data-grid="${lr.height} ${lr.width}" data-at="${y} ${x}"`,
       }),
       map(values, `takes from ${even.toFixed(1)} of ${area} tokens`),
       map(alone, `by place alone (the bias), yellow ${share(highest)} % in both`),
