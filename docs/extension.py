@@ -133,6 +133,12 @@ def display_math(page: Any, node: nodes.math_block) -> None:
     raise nodes.SkipNode
 
 
+def search_sections(app: Sphinx, name: str, template: str, context: Any, doctree: Any) -> None:
+    """Gives the page of the search its script, which runs after Sphinx's own and before the search begins."""
+    if name == "search":
+        app.add_js_file("search.js", loading_method="defer")
+
+
 def play_widgets(app: Sphinx, name: str, template: str, context: Any, doctree: Any) -> None:
     """Gives chapters 01 and 04 the script that shows a widget of theirs without a kernel."""
     if name.startswith(("notebooks/01", "notebooks/04")):
@@ -147,4 +153,5 @@ def setup(app: Sphinx) -> dict[str, bool]:
     app.connect("autodoc-skip-member", skip_aliases)
     app.connect("doctree-resolved", link_names)
     app.connect("html-page-context", play_widgets)
+    app.connect("html-page-context", search_sections)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

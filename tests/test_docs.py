@@ -383,6 +383,20 @@ def test_site_can_be_searched(site):
 
 
 @pytest.mark.slow
+def test_a_result_of_the_search_leads_to_the_section_and_quotes_prose(site):
+    with served(site) as address, chromium() as browser:
+        tab = browser.new_page()
+        tab.goto(f"{address}search.html?q=nyquist")
+        result = tab.locator("#search-results li", has_text="01 · Faces and frequencies")
+        result.locator(".context").wait_for()
+        assert "the Nyquist frequency" in result.inner_text()
+        assert result.locator("a").inner_text().startswith("01 · Faces and frequencies > 1. ")
+        result.locator("a").click()
+        tab.wait_for_url("**/01_faces_and_frequencies.html#*")
+        assert tab.locator("section:target > h2").is_visible()
+
+
+@pytest.mark.slow
 def test_home_shows_every_chapter_and_leads_there(site):
     """With a picture that is in the folder, its minutes, and the button of Colab."""
     home = parsed(site / "index.html").find(class_="home")
