@@ -9,8 +9,12 @@ AS_ROOT := $(if $(filter 0,$(shell id -u)),--allow-root)
 
 .PHONY: lab test test-fast check demo docs web notebooks-hostile audit minutes bench ablations bench-peers setup lock format clean
 
-# Reachable from this machine only, with a token, and without JupyterLab's own look for news and updates.
+# Reachable from this machine only, with a token, and without JupyterLab's own look for news and updates. It wraps long
+# lines of code, unless its user has set something else: beside the list of files a cell is too narrow for many.
+WRAPPED := {"@jupyterlab/notebook-extension:tracker": {"codeCellConfig": {"lineWrap": true}}}
 lab: setup
+	@mkdir -p $(VENV)/share/jupyter/lab/settings
+	@echo '$(WRAPPED)' > $(VENV)/share/jupyter/lab/settings/overrides.json
 	$(BIN)/jupyter lab $(AS_ROOT) --ip=127.0.0.1 --LabApp.news_url=None \
 	    --LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate notebooks/00_start_here.ipynb
 

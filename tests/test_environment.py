@@ -1,5 +1,6 @@
 """pyproject.toml, environment.yml and the lock ask for the same things; nothing names a machine or a registry."""
 
+import json
 import re
 import subprocess
 import tomllib
@@ -104,3 +105,9 @@ def test_no_registry_address_and_no_path_of_a_machine():
             text = path.read_text(encoding="utf-8")
             assert not registry.search(text), f"{name} names a package registry"
             assert not machine.search(text), f"{name} holds the path {machine.search(text)[0]}"
+
+
+def test_the_settings_of_make_lab_can_be_read():
+    """JupyterLab leaves out what is no JSON, without a word."""
+    (wrapped,) = re.findall(r"^WRAPPED := (.*)$", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
+    assert json.loads(wrapped) == {"@jupyterlab/notebook-extension:tracker": {"codeCellConfig": {"lineWrap": True}}}

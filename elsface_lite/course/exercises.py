@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from ..inference.box import Box
 from .checks import CHECKS
 from .checks.compare import several, unanswered
-from .record import keep, recall
+from .record import keep, mark, recall
 
 Check = Callable[..., bool | None]
 
@@ -58,7 +58,7 @@ def check(name: str, answer: Any, *given: Any) -> Any:
         print(f"○ {name}: not answered yet.")
         return None
     problem = wrong(name, answer, *given)
-    print(f"✗ {name}: not yet. {problem}" if problem else f"✓ {name}: right.")
+    print(f"{mark(not problem)} {name}: {f'not yet. {problem}' if problem else 'right.'}")
     if problem:
         return None
     keep(f"solved {name}", True)
@@ -80,7 +80,7 @@ def predict(question: str, guess: Any) -> None:
         print("○ no prediction yet: put one in place of the three dots, and run this cell again.")
         return
     keep(f"predicted {question}", guess)
-    print(f"✓ kept: {guess}")
+    print(f"{mark(True)} kept: {guess}")
 
 
 def outcome(question: str, found: Any) -> None:

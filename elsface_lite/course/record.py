@@ -1,6 +1,7 @@
 """What a reader has solved and predicted, in a small file beside the notebooks."""
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,13 @@ from .checks import CHAPTERS
 
 FILE = "progress.json"
 _kept: dict[str, Any] = {}  # of this session; the file adds what earlier ones left
+
+
+def mark(right: bool) -> str:
+    """✓ or ✗, green or red where it is a notebook that shows it."""
+    sign, color = ("✓", 32) if right else ("✗", 31)
+    ipython = sys.modules.get("IPython")
+    return f"\x1b[{color}m{sign}\x1b[0m" if ipython and hasattr(ipython.get_ipython(), "kernel") else sign
 
 
 def recall(key: str) -> Any:
@@ -32,7 +40,7 @@ def progress() -> None:
     """Prints which tasks and exercises of each chapter are solved."""
     for chapter, names in CHAPTERS.items():
         solved = [name for name in names if recall(f"solved {name}")]
-        marks = ", ".join(f"{'✓' if name in solved else '○'} {name}" for name in names)
+        marks = ", ".join(f"{mark(True) if name in solved else '○'} {name}" for name in names)
         print(f"{chapter}  {len(solved)} of {len(names)}   {marks}")
 
 

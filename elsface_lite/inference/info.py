@@ -28,6 +28,15 @@ def info() -> str:
     return text.replace(home, "~") if len(home) > 1 else text
 
 
+def ready() -> str:
+    """The first words of the course: "Ready.", and what is optional and not here; or what is missing."""
+    missing = [(name, value) for name, value in _files() if value.rpartition(": ")[2] != "ok"]
+    if needed := [f"{name}: {value}" for name, value in missing if name != "network"]:
+        return "\n".join(["Not ready:", *needed])
+    optional = ", ".join(value.partition(",")[0] for _, value in missing)
+    return f"Ready. Optional, and not installed: {optional}." if optional else "Ready."
+
+
 def _lines() -> Iterator[tuple[str, str]]:
     yield "elsface-lite", __version__
     yield "python", f"{platform.python_version()} on {platform.platform()}"
@@ -36,6 +45,10 @@ def _lines() -> Iterator[tuple[str, str]]:
         yield package, _version(package)
     yield "device", _device()
     yield "threads", f"{torch.get_num_threads()} of {os.cpu_count()} cores"
+    yield from _files()
+
+
+def _files() -> Iterator[tuple[str, str]]:
     for name in pretrained_names():
         yield "weights", f"{name}: {_check(load_pretrained, name)}"
     for name, file in FILES.items():

@@ -18,6 +18,8 @@ from elsface_lite import ELSFace, ELSFaceConfig, downscale, pretrained_names, re
 from elsface_lite.cli.main import COMMANDS, main
 from elsface_lite.cli.terminal import color
 from elsface_lite.data.sources import portraits
+from elsface_lite.errors import ElsfaceError
+from elsface_lite.inference.info import ready
 
 TINY = {"channels": 8, "heads": 2, "hfebs": 1, "hfeb_blocks": 1, "out_channels": 4}
 
@@ -246,6 +248,10 @@ def test_info_can_be_pasted_into_a_bug_report(capsys: pytest.CaptureFixture) -> 
     assert str(Path.home()) not in text
 
 
+def refuse(name: str) -> None:
+    raise ElsfaceError(f"{name} needs a pretrained network that is not installed.")
+
+
 def test_info_says_what_is_missing(
     capsys: pytest.CaptureFixture, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -257,6 +263,13 @@ def test_info_says_what_is_missing(
     assert code == 0
     assert "no-such-package not installed" in text
     assert "damaged" in text
+    said = ready()
+    assert said.startswith("Not ready:\nweights: broken: ") and "damaged" in said
+    monkeypatch.undo()
+    monkeypatch.setattr("elsface_lite.inference.info.find_file", refuse)
+    assert ready().startswith("Ready. Optional, and not installed: LPIPS (AlexNet), LPIPS (VGG16), ")
+    monkeypatch.setattr("elsface_lite.inference.info.find_file", lambda name: None)
+    assert ready() == "Ready."
 
 
 @pytest.mark.slow

@@ -6,6 +6,7 @@ import pytest
 import torch
 from browsers import chromium
 
+from elsface_lite import read_image
 from elsface_lite.course.widgets.live import Panel, Picture, chooser
 from elsface_lite.course.widgets.pictures import picture_html, split_html
 
@@ -130,6 +131,18 @@ def test_a_notebook_does_not_take_the_keyboard(show):
     assert page.evaluate("taken") == []
     page.keyboard.press("Control+S")  # which is to save
     assert page.evaluate("taken") == ["Control", "S"]
+
+
+def test_the_right_picture_is_saved(show):
+    images = {"before": torch.zeros(3, 8, 8), "after": torch.ones(3, 8, 8)}
+    page = show(split_html(images, "a face", "one", save="restored.webp"))
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Save the picture after").click()
+    assert download.value.suggested_filename == "restored.webp"
+    assert torch.equal(read_image(download.value.path()), images["after"])
+    assert page.get_by_role("button").count() == 1, "nothing to zoom"
+    page = show(split_html(images, "a face", "one"))
+    assert page.get_by_role("button").count() == 0
 
 
 def test_another_size_shows_the_same_place_and_no_size_forgets_none(show):

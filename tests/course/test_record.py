@@ -1,7 +1,9 @@
 """What a reader has solved and predicted stays, in one small file that is whole or not there."""
 
 import json
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -33,6 +35,15 @@ def test_what_is_solved_is_listed_in_a_later_session(monkeypatch, capsys):
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == len(CHAPTERS)
     assert "01  1 of 6" in lines[1] and "✓ radial_profile" in lines[1] and "○ 01.1" in lines[1]
+
+
+def test_marks_have_colours_in_a_notebook(monkeypatch, capsys):
+    shell = SimpleNamespace(get_ipython=lambda: SimpleNamespace(kernel="here"))
+    monkeypatch.setitem(sys.modules, "IPython", shell)
+    check("01.1", 0.5)
+    check("01.1", 0.0625)
+    wrong, right = capsys.readouterr().out.splitlines()
+    assert wrong.startswith("\x1b[31m✗\x1b[0m 01.1: not yet. ") and right == "\x1b[32m✓\x1b[0m 01.1: right."
 
 
 def test_a_prediction_stands_beside_the_outcome(monkeypatch, capsys):

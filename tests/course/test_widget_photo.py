@@ -119,8 +119,10 @@ def test_a_large_face_is_shrunk(model: ELSFace) -> None:
 
 
 def test_an_upload_appears_and_a_bad_one_does_not(panel, photo: Tensor) -> None:
+    said = []
+    panel.message.observe(lambda change: said.append(change["new"]), names="value")
     upload(panel, "me.png", png(photo))
-    assert panel.message.value == "me.png: 1 found"
+    assert said == ["me.png: looking for faces …", "me.png: 1 found"]
     assert panel.controls["photograph"].value.startswith("me.png")
     assert panel.values["faces"] == 1
     for name, content, says in (

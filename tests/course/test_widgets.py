@@ -100,12 +100,14 @@ def test_an_upload_that_is_no_picture_is_named_in_one_line():
 
 def test_an_upload_appears_in_the_menu_and_a_bad_one_does_not(model, astronaut, monkeypatch):
     panel = degradation_explorer(model, {"astronaut": astronaut})
-    upload = panel.controls["upload"]
+    upload, said = panel.controls["upload"], []
+    panel.message.observe(lambda change: said.append(change["new"]), names="value")
     for name, content, count in (("me.png", png(portraits()["astronaut"]), 2), ("notes.txt", b"no", 2)):
         value = as_upload(name, content, 7 if isinstance(upload.value, dict) else 8)
         upload.set_trait("value", value)
         assert len(panel.controls["face"].options) == count
         assert name in panel.message.value
+    assert said[0] == "me.png: looking for faces …"
     thumbnails = panel.children[0].children[0]
     assert thumbnails.value.count("<img") == 2
     click(thumbnails, pick=0)

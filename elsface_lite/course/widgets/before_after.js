@@ -9,7 +9,7 @@
  * and End move the handle, + and - enlarge, 0 shows all, Shift and arrows move the picture.
  *
  * Attributes: plain (no buttons for zoom), still (no handle: nothing has changed yet), left and right (what the two
- * pictures are called, if not Before and After).
+ * pictures are called, if not Before and After), save (the name of a file: a button saves the picture after, an <img>).
  * Style: --before-after-height, the most that it may take; --before-after-widest, how many times as wide as high it may
  * be, beyond which there is ground above and below a wide picture; --before-after-focus, the colour of the ring around
  * the handle when it has the keyboard.
@@ -44,7 +44,8 @@ input:focus-visible ~ .line .knob { outline: 3px solid var(--before-after-focus,
 .zoom button:hover { background: rgb(255 255 255 / 0.18); }
 .zoom button:disabled { opacity: 0.4; cursor: default; }
 .zoom button:focus-visible { outline: 3px solid #fff; outline-offset: -4px; border-radius: 99px; }
-:host([plain]) .zoom, :host([still]) :is(.line, .tag, input) { display: none; }
+:host([plain]) .zoom button:not([data-zoom=save]), :host(:not([save])) [data-zoom=save],
+:host([still]) :is(.line, .tag, input) { display: none; }
 @media (prefers-reduced-motion: reduce) { .glide ::slotted(*) { transition: none; } }
 `;
 const INSIDE = `
@@ -57,7 +58,7 @@ const INSIDE = `
   <span class="tag left" aria-hidden="true">Before</span><span class="tag right" aria-hidden="true">After</span>
   <div class="zoom" role="group" aria-label="Zoom"><button data-zoom="out" aria-label="Zoom out">−</button><button
     data-zoom="one" aria-label="One pixel of the picture for one of the screen">1:1</button><button data-zoom="in"
-    aria-label="Zoom in">+</button></div>
+    aria-label="Zoom in">+</button><button data-zoom="save" aria-label="Save the picture after" title="Save">↓</button></div>
 </div>`;
 const REACH = 28; // pixels from the line at which a pointer takes the handle
 const STEP = 1.5;
@@ -175,6 +176,8 @@ export class BeforeAfter extends HTMLElement {
   }
 
   press(button) {
+    const href = this.querySelector('[slot=after]').src;
+    if (button === 'save') return Object.assign(document.createElement('a'), { href, download: this.getAttribute('save') }).click();
     const factor = { out: 1 / STEP, in: STEP, one: this.one / this.view.zoom }[button];
     this.zoomBy(factor, undefined, undefined, true);
   }

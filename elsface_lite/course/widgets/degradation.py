@@ -54,6 +54,8 @@ def degradation_explorer(model: ELSFace, faces: Mapping[str, Tensor]) -> ipywidg
 
     def add(change: object = None) -> None:
         before = len(faces)
+        names = ", ".join(name for name, _ in uploads(controls["upload"].value))
+        box.message.value = html.escape(f"{names}: looking for faces …")
         box.message.value = _add_uploads(controls["upload"].value, faces)
         if len(faces) > before:
             controls["face"].options = list(faces)
@@ -87,7 +89,9 @@ def _compared_html(hr: Tensor, lr: Tensor, bicubic: Tensor, sr: Tensor) -> str:
     """Bicubic and SR with the handle, HR and LR."""
     sizes = [f"{image.shape[-1]}×{image.shape[-2]}" for image in (hr, lr)]
     gained = f"left bicubic, {psnr_text(bicubic, hr)} | right restored, {psnr_text(sr, hr)}"
-    split = split_html({"bicubic": bicubic, "restored": sr}, "the face, from its LR pixels", gained)
+    split = split_html(
+        {"bicubic": bicubic, "restored": sr}, "the face, from its LR pixels", gained, save="restored.webp"
+    )
     pair = faces_html({f"HR, {sizes[0]}": hr, f"LR, {sizes[1]}": lr}, "The HR face and the LR face made of it", 256)
     return f'<div style="display:flex;flex-wrap:wrap;align-items:flex-end;gap:10px">{split}{pair}</div>'
 

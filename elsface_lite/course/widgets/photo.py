@@ -67,7 +67,7 @@ def photo_restorer(model: ELSFace, photographs: Mapping[str, Tensor]) -> ipywidg
         moved = 255 * (blended - before).abs().mean().item()
         box.values = {"faces": len(boxes), "side": boxes[face].side, "change": moved}
         caption = f"face {face + 1}, {round(boxes[face].side)} pixels wide"
-        split = split_html({"before": before, "after": blended}, caption, caption)
+        split = split_html({"before": before, "after": blended}, caption, caption, save="restored.webp")
         box.picture.value = row_html([split, overview(name, face)])
 
     def choose(change: object = None) -> None:
@@ -82,6 +82,7 @@ def photo_restorer(model: ELSFace, photographs: Mapping[str, Tensor]) -> ipywidg
     def add(change: object = None) -> None:
         words = []
         for name, content in uploads(controls["upload"].value):
+            box.message.value = html.escape(f"{name}: looking for faces …")
             try:
                 key = f"{name} ({len(found)})"
                 found[key] = _faces_of(name, read_upload(name, content))

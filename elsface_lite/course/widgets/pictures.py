@@ -62,7 +62,7 @@ def handle() -> str:
     return f'<script type="module">{script}</script>'
 
 
-def split_html(images: Mapping[str, Tensor], alt: str, caption: str, width: int = 384) -> str:
+def split_html(images: Mapping[str, Tensor], alt: str, caption: str, width: int = 384, save: str = "") -> str:
     """Two pictures of one size, split by a handle on them; side by side where `handle` does not run.
 
     Args:
@@ -70,6 +70,7 @@ def split_html(images: Mapping[str, Tensor], alt: str, caption: str, width: int 
         alt: what both show.
         caption: the text below.
         width: of the picture in the browser, in pixels.
+        save: the name of the file in which a button saves the right picture; without one there is no button.
     """
     (left, before), (right, after) = images.items()
     options = {} if max(before.shape) <= LOSSLESS else {"quality": 90}
@@ -80,6 +81,7 @@ def split_html(images: Mapping[str, Tensor], alt: str, caption: str, width: int 
     ]
     names = f'left="{html.escape(left, quote=True)}" right="{html.escape(right, quote=True)}"'
     zoom = "" if before.shape[-1] > width else "plain "  # buttons, where there is more to see than is shown
+    zoom += f'save="{save}" ' if save else ""
     return (
         f'<figure style="margin:0;max-width:100%"><before-after {zoom}{names} style="width:{width}px;max-width:100%">'
         f"{''.join(pictures)}</before-after><figcaption>{html.escape(caption)}</figcaption></figure>"
