@@ -85,7 +85,7 @@ def test_only_the_data_sources_open_connections():
 
 
 def recipe(target: str) -> list[str]:
-    """The words of the command that a target of the Makefile runs."""
+    """The words of the last command that a target of the Makefile runs."""
     printed = subprocess.run(
         ["make", "-n", "--no-print-directory", "-o", "setup", target],
         cwd=ROOT,
@@ -93,7 +93,7 @@ def recipe(target: str) -> list[str]:
         text=True,
         check=True,
     )
-    return printed.stdout.replace("\\\n", " ").split()
+    return printed.stdout.replace("\\\n", " ").splitlines()[-1].split()
 
 
 def test_lab_listens_on_this_machine_with_a_token(monkeypatch):
