@@ -32,7 +32,7 @@ from elsface_lite.training.trainer import Trainer
 WEIGHT = 0.02  # of the adversarial loss
 DETAIL = 10.0  # brings the high bands of a face, whose standard deviation is 0.05, to the range of the low one
 RUNS = (("none", 0.0), ("haar", 0.001), ("haar", 0.01), ("pixels", 0.01))  # and the penalty
-METRICS = ("psnr", "lpips", "fid")
+METRICS = ("psnr", "lpips", "lpips_vgg", "fid")
 
 
 class HaarDiscriminator(Discriminator):

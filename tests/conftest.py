@@ -2,10 +2,13 @@
 
 import os
 import subprocess
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 ROOT = Path(__file__).parent.parent
@@ -66,3 +69,15 @@ def pytest_terminal_summary(terminalreporter):
     if lines:
         terminalreporter.section("controls moved by keyboard in JupyterLab, each of which changed its picture")
         terminalreporter.write_line("\n".join(sorted(lines)))
+
+
+@pytest.fixture(params=[1, 3], ids=["one lane", "three lanes"])
+def lanes(request: pytest.FixtureRequest) -> Iterator[int]:
+    """As many lanes (`lanes.in_lanes`), whatever the machine has."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(request.param)
+    yield request.param
+    assert torch.get_num_threads() == request.param
+    with ThreadPoolExecutor(1) as pool:
+        assert pool.submit(torch.get_num_threads).result() == request.param, "threads made later have fewer"
+    torch.set_num_threads(before)

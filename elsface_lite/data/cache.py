@@ -4,6 +4,7 @@ import hashlib
 import os
 import sys
 from collections.abc import Iterable, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from torch import Tensor
 
 from ..errors import ElsfaceError
 from ..files import PART, unwritable, whole_file
+from ..lanes import in_lanes
 from ..packages import extra
 from .degradation import Bicubic, Degradation
 from .pairs import HR_SIZE, FacePairs, load_face
@@ -148,16 +150,22 @@ def _decode_once(paths: Sequence[str | Path], file: Path, size: int, enlarge: bo
 def _decode(paths: Sequence[str | Path], file: Path, size: int, enlarge: bool) -> list[bool]:
     from tqdm import tqdm
 
+    def read(path: str | Path) -> bytes | ElsfaceError:
+        try:
+            return load_face(path, size, enlarge).numpy().tobytes()
+        except ElsfaceError as error:
+            return error
+
     messages, flags = [], bytearray()
+    decoded = in_lanes(read, paths, torch.get_num_threads())
     # Not through a memory map: a disk that is full would end the process by a signal, without a word.
-    with whole_file(file) as beside, beside.open("wb") as faces:
-        for path in tqdm(paths, "decoding", unit=" faces", leave=False, disable=None):
-            try:
-                faces.write(load_face(path, size, enlarge).numpy().tobytes())
-                flags.append(1)
-            except ElsfaceError as error:
-                messages.append(str(error))
-                flags.append(0)
+    with closing(decoded), whole_file(file) as beside, beside.open("wb") as faces:
+        for face in tqdm(decoded, "decoding", len(paths), unit=" faces", leave=False, disable=None):
+            if isinstance(face, bytes):
+                faces.write(face)
+            else:
+                messages.append(str(face))
+            flags.append(isinstance(face, bytes))
         if len(messages) > UNREADABLE_SHARE * len(paths):
             raise ElsfaceError(f"{len(messages)} of {len(paths)} pictures cannot be read, such as: {messages[0]}")
         faces.write(flags)

@@ -8,9 +8,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..data.photograph import Photograph
+from ..lanes import in_lanes
 from .box import AROUND, Box, Sighting, fit_box
 from .detector import Detection, detect
-from .lanes import in_lanes
 
 SMALLEST = 20.0  # pixels, of the side of a box
 LOOKS = (1_000_000, 4_000_000)  # pixels of the whole in two looks; a smaller photograph is enlarged up to twice

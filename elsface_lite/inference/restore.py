@@ -20,12 +20,12 @@ from ..data.formats import WRITTEN
 from ..data.inputs import Picture
 from ..data.search import search
 from ..errors import ElsfaceError
+from ..lanes import in_lanes
 from ..network.modules import evaluating
 from ..network.weights import load_pretrained
 from .box import Box
 from .device import best_device
 from .finder import SMALLEST
-from .lanes import in_lanes
 from .optimize import optimize
 from .output import Output
 from .task import Restored, Task

@@ -53,10 +53,10 @@ def test_cached_pairs_are_the_pairs(paths, tmp_path):
 def test_two_runs_decode_once(paths, tmp_path, decoded):
     for _ in range(2):
         assert len(DecodedFaces(paths, tmp_path, 16)) == 5
-    assert decoded == paths and len(files(tmp_path)) == 1
+    assert sorted(decoded) == paths and len(files(tmp_path)) == 1
     with ThreadPoolExecutor(4) as runs:
         list(runs.map(lambda _: DecodedFaces(paths, tmp_path, 8), range(4)))
-    assert decoded == 2 * paths
+    assert sorted(decoded) == sorted(2 * paths)
 
 
 @pytest.mark.slow
@@ -94,7 +94,7 @@ def test_a_damaged_file_is_decoded_again(paths, tmp_path, damage):
     assert file.read_bytes() == whole
 
 
-def test_few_unreadable_pictures_are_skipped_with_a_line_each(tmp_path, capsys):
+def test_few_unreadable_pictures_are_skipped_with_a_line_each(tmp_path, lanes, capsys):
     good = [tmp_path / f"{number:03}.png" for number in range(200)]
     for number, path in enumerate(good):
         write_png(torch.full((3, 16, 16), number / 255), path)

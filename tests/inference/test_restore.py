@@ -2,8 +2,6 @@
 
 import time
 import weakref
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -70,18 +68,6 @@ class Failing(nn.Module):
         if self.calls == self.call or len(lr) > self.limit:
             raise self.error
         return self.model(lr)
-
-
-@pytest.fixture(params=[1, 3], ids=["one lane", "three lanes"])
-def lanes(request: pytest.FixtureRequest) -> Iterator[int]:
-    """As many lanes for LR faces, whatever the machine has."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(request.param)
-    yield request.param
-    assert torch.get_num_threads() == request.param
-    with ThreadPoolExecutor(1) as pool:
-        assert pool.submit(torch.get_num_threads).result() == request.param, "threads made later have fewer"
-    torch.set_num_threads(before)
 
 
 def names(folder: Path) -> list[str]:
