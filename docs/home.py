@@ -61,17 +61,23 @@ def pages(app: Sphinx) -> Iterator[tuple[str, dict[str, Any], str]]:
             "chapters": chapters,
             "alts": alts,
             "hours": round(sum(int(chapter.minutes) for chapter in chapters) / 60),
-            "findings": MarkdownIt().render(findings(readme)),
+            "network": MarkdownIt().render(section(readme, "The network").replace("](figures/", "](_images/")),
+            "findings": MarkdownIt().render(findings(section(readme, "What was found out"))),
             "handle": (ROOT / "elsface_lite/course/widgets/before_after.js").read_text(encoding="utf-8"),
         },
         "home.html",
     )
 
 
-def findings(readme: str) -> str:
+def section(readme: str, title: str) -> str:
+    """The text below a heading."""
+    (text,) = re.findall(rf"^## {title}\n(.*?)^## ", readme, re.DOTALL | re.MULTILINE)
+    return str(text.strip())
+
+
+def findings(text: str) -> str:
     """What was found out: of the verdict a line for each question, and its conclusion."""
-    (text,) = re.findall(r"## What was found out\n(.*?)\n## ", readme, re.DOTALL)
-    verdict, *others = text.strip().split("\n\n")
+    verdict, *others = text.split("\n\n")
     how, *answers, after = re.split(r"(?=\*[^*]+\?\*)", verdict.removeprefix("**The verdict.** "))
     last, *conclusion = re.split(r"\s(?=\(As good|So )", after, maxsplit=1)
     lines = "\n".join(f"- {' '.join(answer.split())}" for answer in (*answers, last))

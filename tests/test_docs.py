@@ -89,13 +89,32 @@ def test_the_verdict_on_the_story_is_one(number):
     assert " ".join(verdict.split()) in " ".join(said.split())
 
 
+def formulas(text: str) -> list[str]:
+    """What stands between dollars."""
+    return re.findall(r"\$(.+?)\$", text)
+
+
 @pytest.mark.parametrize("number", CHAPTERS)
 def test_notation_has_every_symbol_of_the_chapter(number):
-    """Of those that its first cell lists."""
+    """Of those that its first cell lists, each in a row that names the chapter."""
     box = source(cells(CHAPTERS[number])[0]).split("Symbols of this chapter</summary>")[1]
-    symbols = [symbol for entry in box.split(";") for symbol in re.findall(r"\$(.+?)\$", entry.split(":")[0])]
-    known = {symbol for cell, *_ in rows(page("notation")) for symbol in re.findall(r"\$(.+?)\$", cell)}
-    assert symbols and set(symbols) <= known, set(symbols) - known
+    symbols = {symbol for entry in box.split(";") for symbol in formulas(entry.split(":")[0])}
+    known = {
+        symbol
+        for cell, *_, where in rows(page("notation"))
+        if number in where or where == "all"
+        for symbol in formulas(cell)
+    }
+    assert symbols and symbols <= known, symbols - known
+
+
+@pytest.mark.parametrize("number", CHAPTERS)
+def test_notation_names_no_chapter_that_has_none_of_the_symbols(number):
+    text = "\n".join(source(cell) for cell in cells(CHAPTERS[number]) if cell["cell_type"] == "markdown")
+    written = " ".join(re.findall(r"\$\$?(.+?)\$\$?", text, re.DOTALL))
+    for cell, *_, where in rows(page("notation")):
+        symbols = [rf"(?<![a-zA-Z\\]){re.escape(symbol)}(?![a-zA-Z])" for symbol in formulas(cell)]
+        assert number not in where or not symbols or any(re.search(symbol, written) for symbol in symbols), cell
 
 
 def test_notation_explains_a_symbol_once():
@@ -416,7 +435,11 @@ def test_home_has_a_face_under_a_handle_and_four_ways_on(site):
     assert "customElements.define('before-after'" in handle.string and not handle.has_attr("src")
     ways = [link["href"] for link in home.select(".choices a")]
     assert ways[:2] == ["notebooks/00_start_here.html", "web/index.html"] and ways[3] == repository
-    assert len(home.select("h2")) == 3 and "not divided" in home.get_text(), "what was found out, from the README"
+    assert len(home.select("h2")) == 4 and "not divided" in home.get_text(), "what was found out, from the README"
+    drawn = home.find("h2", string="The network").find_next("img")
+    assert (site / drawn["src"]).is_file() and "HFEBs" in drawn["alt"], (
+        "the words of the verdict, drawn and named first"
+    )
     found = home.find("h2", string="What was found out").find_next("ul")
     assert [bool(line.em) for line in found.find_all("li")] == [True] * 3, "a line for each question of the verdict"
     assert "make web" in parsed(site / "web" / "index.html").get_text(), "what is missing is said"

@@ -137,6 +137,12 @@ def make_fixed(part, kernel=(1, 1), keep_bias=False):
     return part
 
 
+@torch.no_grad()
+def quarters(part):
+    make_fixed(part).upsample[0].weight /= 4
+    return part
+
+
 def new_parameters(part):
     weight = torch.zeros_like(part.upsample[0].weight)
     for out in range(len(weight)):
@@ -298,10 +304,11 @@ WRONG = {
     ],
     "04.2": [
         (swapped, "other layers"),
-        (wrong_order, "up to"),
+        (wrong_order, "corners of a square"),
         (lambda part: make_fixed(part, (0, 0)), "nine weights"),
         (lambda part: make_fixed(part, keep_bias=True), "every bias 0"),
-        (lambda part: part, "up to"),
+        (quarters, "should be 1"),
+        (lambda part: part, "every bias 0"),
         (fixed_and_forgotten, "return"),
         (spoilt_body, "`body` as well"),
     ],

@@ -190,6 +190,7 @@ WRONG = {
         (unpaired, "gains face by face"),
         (resampled_apart, "near"),
         (lambda a, b: bootstrap_interval(a - b), "sign"),
+        (lambda a, b: bootstrap_interval((b - a).abs()), "sign|misses the mean"),
         (lambda a, b: bootstrap_interval(b - a)[::-1], "low end"),
         (lambda a, b: own_bootstrap(b - a, share=0.8), "80 %|near"),
         (lambda a, b: own_bootstrap(b - a, share=0.9), "90 %"),

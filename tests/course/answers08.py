@@ -216,6 +216,7 @@ RIGHT = {
 WRONG = {
     "paired_difference": [
         (lambda v, a: paired(a, v), "sign"),
+        (lambda v, a: (abs(paired(v, a)[0]), paired(v, a)[1]), "you give"),
         (lambda v, a: paired(v, a, by=1.96), "1.96"),
         (lambda v, a: paired(v, a, by=factor(len(v))), "one degree of freedom less"),
         (lambda v, a: paired(v, a, root=False), "root of their number"),

@@ -103,6 +103,7 @@ WRONG = {
         (lambda a, b: drawn(a, b, len(a), len(a)), "as many values as it has"),
         (lambda a, b: drawn(a, b, *[min(len(a), len(b))] * 2), "as many values as it has"),
         (lambda a, b: difference_interval(b, a), "sign"),
+        (lambda a, b: sorted(map(abs, difference_interval(a, b))), "sign"),
         (lambda a, b: difference_interval(a, b)[::-1], "low end"),
         (lambda a, b: (a.min(), a.max()), "misses|times as wide"),
         (lambda a, b: print(end=""), "return"),

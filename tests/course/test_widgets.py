@@ -3,16 +3,18 @@
 import time
 from datetime import UTC, datetime
 from io import BytesIO
+from itertools import product
 
 import pytest
 import torch
 from clicks import click
 from PIL import Image
 
-from elsface_lite.course.widgets import degradation_explorer, uploaded_face, uploads
+from elsface_lite.course.widgets import degradation_explorer, distort, uploaded_face, uploads
 from elsface_lite.data.degradation import downscale, upscale
 from elsface_lite.data.sources import portraits
 from elsface_lite.errors import ElsfaceError
+from elsface_lite.metrics.image import lpips, psnr
 from elsface_lite.network.elsface import ELSFace, ELSFaceConfig
 
 
@@ -115,3 +117,15 @@ def test_an_upload_appears_in_the_menu_and_a_bad_one_does_not(model, astronaut, 
     click(thumbnails, pick=1)
     assert panel.controls["face"].value.startswith("me.png")
     assert "HR, 128×128" in panel.picture.value
+
+
+@pytest.mark.slow
+def test_no_distortion_of_chapter_07_beats_bicubic_in_psnr_alone(astronaut):
+    """The answer to its riddle: whatever is nearer in values is nearer in LPIPS as well."""
+    hr = astronaut[None]
+    bicubic = upscale(downscale(hr, 4), 4)
+    settings = product((0, 1, 1.5, 2, 2.5), (0, 0.02, 0.04, 0.055), (0, 1), (100, 95, 40, 10, 5))
+    distorted = (distort(hr, blur, noise, shift, quality) for blur, noise, shift, quality in settings)
+    nearer = [face for face in distorted if psnr(face, hr) > psnr(bicubic, hr)]
+    assert len(nearer) > 20
+    assert all(lpips(face, hr) < lpips(bicubic, hr) for face in nearer)

@@ -174,6 +174,17 @@ def check_islands(answer: Any) -> str:
     return "The first is right. The second: the 3x3 touches tokens of other windows, and each knows all of its own."
 
 
+def _wrong_number(layer: Any) -> str:
+    """Which numbers of the convolution make squares something else."""
+    if layer.bias.any():
+        return "Is every bias 0?"
+    middle, others = layer.weight[..., 1, 1], layer.weight.clone()
+    others[..., 1, 1] = 0
+    if others.any() or middle.max() != 1:
+        return "Which of the nine weights of a kernel should be 1?"
+    return "Which channel do the corners of a square copy? Channels 4c to 4c + 3 are the corners of channel c."
+
+
 @torch.no_grad()
 def check_make_fixed(answer: Any) -> str:
     for seed, (channels, height, width) in enumerate([(6, 12, 12), (3, 8, 14)]):
@@ -184,9 +195,10 @@ def check_make_fixed(answer: Any) -> str:
             return FORGOTTEN
         if [type(layer) for layer in part.upsample.modules()] != layers or part.upsample[0].weight.shape[2:] != (3, 3):
             return "You put other layers in: the convolution stays, and only its numbers are set."
-        off = (part.upsample(F.avg_pool2d(r, 2)) - F.interpolate(F.avg_pool2d(r, 2), scale_factor=2)).abs().max().item()
+        small = F.avg_pool2d(r, 2)
+        off = (part.upsample(small) - F.interpolate(small, scale_factor=2)).abs().max().item()
         if off > 1e-5:
-            return f"Enlarged, it is up to {off:.2f} off. Is every bias 0, and which of the nine weights should be 1?"
+            return f"Enlarged, it is up to {off:.2f} off. {_wrong_number(part.upsample[0])}"
         if not all(torch.equal(value, part.body.state_dict()[name]) for name, value in body.items()):
             return "You changed `body` as well: only the convolution of the upsampling gets other numbers."
     return ""

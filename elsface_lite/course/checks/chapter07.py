@@ -183,10 +183,11 @@ def check_frechet_distance(answer: Any) -> str:
 
 
 def _samples() -> list[Tensor]:
+    """Of both signs, since a gain may be a loss."""
     values = []
     for seed, n in enumerate((40, 25, 80, 60, 50, 33)):
         noise = torch.randn(n, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
-        values.append((0.4 * noise).exp() if seed == 3 else 20 + (seed + 1) * noise)
+        values.append((0.4 * noise).exp() if seed == 3 else (-1) ** seed * 20 + (seed + 1) * noise)
     values[-1][-1] += 50  # whoever never draws the last one gets another interval
     return values
 
@@ -258,7 +259,8 @@ def check_paired(answer: Any) -> str:
         found.append(_interval(result))
         gains.append(gain)
         ends = bootstrap_interval(before), bootstrap_interval(after)
-        apart.append(abs(found[-1][0] - (ends[1][0] - ends[0][1])) < 0.05 * (ends[1][1] - ends[0][0]))
+        low, high = found[-1]
+        apart.append(abs(low - (ends[1][0] - ends[0][1])) < 0.05 * (high - low))
     if all(apart):
         return "Those are two intervals, subtracted: the same faces are in both, so take their gains face by face."
     return _interval_problem(found, gains)
