@@ -1,6 +1,6 @@
 """How far is a widget behind the hand that pulls it?
 
-    python benchmarks/widgets.py    # writes widgets.csv
+    python benchmarks/widgets.py    # writes widgets.csv; make bench-widgets puts it into the page
 
 Opens the widgets of the course in a JupyterLab in headless Chromium, and takes everything that can be pulled: sliders,
 handles on a picture, and places in it. First it is moved step by step, and each redraw is waited for; so again on the
