@@ -7,7 +7,7 @@ PEERS := $(VENV)/.installed_peers
 # In a container the user is often root, which Jupyter wants to be told.
 AS_ROOT := $(if $(filter 0,$(shell id -u)),--allow-root)
 
-.PHONY: lab test test-fast check demo docs web notebooks-hostile audit minutes bench ablations bench-peers setup lock format clean
+.PHONY: lab test test-fast check demo docs web notebooks-hostile audit minutes bench bench-widgets ablations bench-peers setup lock format clean
 
 # Reachable from this machine only, with a token, and without JupyterLab's own look for news and updates. It wraps long
 # lines of code, unless its user has set something else: beside the list of files a cell is too narrow for many.
@@ -75,6 +75,11 @@ bench: setup
 	for question in inference parts training scaling imports; do \
 	    OMP_NUM_THREADS=2 $(BIN)/python benchmarks/$$question.py || exit; done
 	$(BIN)/python benchmarks/page.py
+	$(BIN)/python docs/tables.py
+
+# Some minutes, on a quiet machine, in Chromium.
+bench-widgets: setup
+	$(BIN)/python benchmarks/widgets.py
 	$(BIN)/python docs/tables.py
 
 # make ablations FACES=DIR PEOPLE=CSV, and the same for bench-peers. What is finished is not done again.

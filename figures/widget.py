@@ -1,6 +1,5 @@
 """Takes the README's moving picture of a widget, in a JupyterLab in headless Chromium: `python figures/widget.py`."""
 
-import json
 import math
 import sys
 from io import BytesIO
@@ -8,14 +7,13 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-import nbformat
 from PIL import Image
 
 from elsface_lite.files import whole_file
 
 FIGURES = Path(__file__).parent
 sys.path.insert(0, str(FIGURES.parent / "tests"))
-from browsers import chromium, jupyterlab  # noqa: E402 (tests have it, and are no package)
+from browsers import chromium, jupyterlab, run_notebook, write_notebook  # noqa: E402 (tests have it, and are no package)
 
 STEPS = 24  # frames a face
 CELL = """\
@@ -28,11 +26,7 @@ degradation_explorer(load_pretrained("lite-x4"), portrait_faces())"""
 
 def take(page: Any, address: str, token: str) -> list[Image.Image]:
     """Runs the cell in a page, moves the handle there and back, chooses the other face, and moves it again."""
-    page.set_default_timeout(300_000)
-    page.goto(f"{address}/lab/tree/start.ipynb?token={token}")
-    page.wait_for_function("() => window.jupyterapp?.shell.currentWidget?.context?.isReady")
-    page.evaluate("() => jupyterapp.shell.currentWidget.sessionContext.ready")
-    page.evaluate("() => jupyterapp.commands.execute('notebook:run-all-cells')")
+    run_notebook(page, address, token)
     cell, handle = page.locator(".jp-Notebook .jp-Cell").first, page.locator("before-after")
     handle.wait_for()
     frames = []
@@ -48,19 +42,10 @@ def take(page: Any, address: str, token: str) -> list[Image.Image]:
 
 def main() -> None:
     home = TemporaryDirectory()
-    with home as folder, jupyterlab(write_notebook(Path(folder))) as (address, token), chromium() as browser:
+    with home as folder, jupyterlab(write_notebook(Path(folder), [CELL])) as (address, token), chromium() as browser:
         first, *others = take(browser.new_page(viewport={"width": 1000, "height": 1200}), address, token)
     with whole_file(FIGURES / "widget.webp") as beside:
         first.save(beside, "WEBP", save_all=True, append_images=others, duration=90, loop=0, quality=80, method=6)
-
-
-def write_notebook(home: Path) -> Path:
-    """A notebook of one cell, home/course/start.ipynb; returns `home`."""
-    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(CELL)])
-    notebook.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3", "language": "python"}
-    (home / "course").mkdir()
-    (home / "course" / "start.ipynb").write_text(json.dumps(notebook), encoding="utf-8")
-    return home
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import nbformat
 import pytest
 
 
@@ -92,3 +93,21 @@ def jupyterlab(home: Path) -> Iterator[tuple[str, str]]:
     finally:
         server.terminate()
         server.wait(30)
+
+
+def write_notebook(home: Path, cells: list[str]) -> Path:
+    """A notebook, home/course/start.ipynb, for `jupyterlab`; returns `home`."""
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
+    notebook.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    (home / "course").mkdir()
+    (home / "course" / "start.ipynb").write_text(json.dumps(notebook), encoding="utf-8")
+    return home
+
+
+def run_notebook(page: Any, address: str, token: str) -> None:
+    """Opens what `write_notebook` wrote, and runs it."""
+    page.set_default_timeout(300_000)
+    page.goto(f"{address}/lab/tree/start.ipynb?token={token}")
+    page.wait_for_function("() => window.jupyterapp?.shell.currentWidget?.context?.isReady")
+    page.evaluate("() => jupyterapp.shell.currentWidget.sessionContext.ready")
+    page.evaluate("() => jupyterapp.commands.execute('notebook:run-all-cells')")

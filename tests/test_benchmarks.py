@@ -20,6 +20,22 @@ FOLDER = ROOT / "benchmarks"
 TABLES = ("inference", "parts", "training", "scaling", "imports")
 
 
+PULLED = """\
+import ipywidgets, torch
+from elsface_lite.course.widgets.live import Panel, Picture
+from elsface_lite.course.widgets.pictures import picture_html
+
+def panel(live):
+    slider, box = ipywidgets.FloatSlider(min=0, max=1, step=0.01, description="grey", continuous_update=live), Panel()
+    box.picture = Picture()
+    def draw(change=None):
+        box.picture.value = picture_html(torch.full((3, 8, 8), slider.value), "grey", f"{slider.value}")
+    slider.observe(draw, names="value")
+    draw()
+    box.children = [slider, box.picture]
+    return box"""
+
+
 @pytest.fixture(autouse=True)
 def beside(monkeypatch):
     """The programs import each other as they do when they are started."""
@@ -183,6 +199,22 @@ def test_kinds_are_those_of_the_files_and_of_the_cheeks(tmp_path, monkeypatch):
     assert float(rows["bicubic", "all", "psnr gain"]["mean"]) == 0
     sheet = as_image(tmp_path / "s.png")
     assert sheet.shape == (3, 4 * 130 + 2, 3 * 130 + 2)  # no face twice
+
+
+@pytest.mark.slow
+def test_a_widget_is_pulled(tmp_path, monkeypatch):
+    """One that answers while it is pulled, and one that waits until it is let go."""
+    program_ = program("benchmarks/widgets.py")
+    monkeypatch.setattr(program_, "__file__", str(tmp_path / "widgets.py"))
+    monkeypatch.setattr(program_, "STEPS", 2)
+    monkeypatch.setattr(program_, "SET_UP", PULLED)
+    monkeypatch.setattr(program_, "WIDGETS", {"answers": "panel(True)", "waits": "panel(False)"})
+    program_.main()
+    with (tmp_path / "widgets.csv").open(encoding="utf-8", newline="") as file:
+        answers, waits = csv.DictReader(file)
+    assert answers["pulled"] == waits["pulled"] == "grey"
+    assert 1 <= int(answers["redraws in 60 moves"]) <= 60 and 0 < float(answers["behind, first, ms"]) < 3000
+    assert waits["redraws in 60 moves"] == "0" and waits["behind, first, ms"] == ""
 
 
 def test_degradations_do_one_thing_at_a_time():

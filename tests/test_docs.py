@@ -295,7 +295,7 @@ def test_widgets_play_without_a_kernel(site):
             ends = [float(share) for share in re.search(r"; ([\d.]+) to ([\d.]+) % each", words).groups()]
             found = explorer.values[name]
             assert ends == pytest.approx([100 * found.min().item(), 100 * found.max().item()], abs=0.05)
-        assert tab.locator(".tag_widget-check").count() == 1, "beside the other widget, which does not play"
+        assert tab.locator(".tag_widget .cell_output").count() == 1, "of the other widget, which does not play"
         tab.goto(f"{address}notebooks/{CHAPTERS['01'].stem}.html")
         tab.locator(".played input").fill("19")
         assert "low-pass at 0.20" in tab.locator(".played figcaption").all_inner_texts()

@@ -49,7 +49,7 @@ const share = (x) => (100 * x).toFixed(2);
 
 /**
  * Puts a widget below the cell that makes it: a control of HTML with its name, and pictures that `html` draws of a
- * state. The chapter's picture of it for readers without a kernel is not needed then.
+ * state. It takes the place of the picture that the widget left there.
  */
 function play(maker, name, control, state, html) {
   const cell = [...document.querySelectorAll('.cell')].find((cell) => cell.textContent.includes(`${maker}(`));
@@ -58,7 +58,7 @@ function play(maker, name, control, state, html) {
   box.className = 'cell_output played';
   label.append(name, control);
   box.append(label, el);
-  if (cell.nextElementSibling?.matches('.tag_widget-check')) cell.nextElementSibling.remove();
+  cell.querySelector('.cell_output')?.remove();
   cell.after(box);
   let redraw;
   const change = (asked) => {

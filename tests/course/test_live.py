@@ -8,7 +8,7 @@ from browsers import chromium
 
 from elsface_lite import read_image
 from elsface_lite.course.widgets.live import Panel, Picture, chooser
-from elsface_lite.course.widgets.pictures import picture_html, split_html
+from elsface_lite.course.widgets.pictures import handle, picture_html, split_html
 
 pytestmark = pytest.mark.slow
 # What anywidget does: the module's `render` gets an element and a model.
@@ -167,6 +167,8 @@ def test_what_is_left_of_a_widget_without_a_kernel_is_its_picture():
     panel.picture = Picture(value="<b>a face</b>")
     bundle = panel._repr_mimebundle_()
     assert bundle["text/html"] == "<b>a face</b>" and "application/vnd.jupyter.widget-view+json" in bundle
+    panel.picture.value = split_html({"before": torch.zeros(3, 8, 8), "after": torch.ones(3, 8, 8)}, "a face", "one")
+    assert panel._repr_mimebundle_()["text/html"] == handle() + panel.picture.value
 
 
 def test_a_slider_is_called_by_what_stands_beside_it(show):

@@ -231,6 +231,18 @@ def test_clean_outputs(path):
 
 
 @chapters
+def test_a_widget_left_its_picture(path):
+    """As it opens, and nothing that needs a kernel: the site, GitHub and a notebook that is not trusted show it."""
+    shown = re.compile(r"^(\w+) = \w+_(?:explorer|mixer|slider|preview|restorer)\(.*^\1$", re.MULTILINE | re.DOTALL)
+    for cell in code_cells(path):
+        assert bool(shown.search(source(cell))) == ("widget" in tags(cell)), source(cell)
+        if "widget" in tags(cell):
+            (output,) = cell["outputs"]
+            assert output["data"].keys() == {"text/html", "text/plain"}
+            assert "<img" in "".join(output["data"]["text/html"])
+
+
+@chapters
 def test_handles_are_those_of_the_module(path):
     """The script that an output brings along is what `handle` gives."""
     for cell in code_cells(path):

@@ -12,11 +12,12 @@ import traitlets
 from torch import Tensor
 
 from ..plots import COLORS
-from .pictures import img_html, webp
+from .pictures import handle, img_html, webp
 
 HERE = Path(__file__).parent
 THUMBNAIL = 64  # pixels in the browser
-WIDE = {"layout": {"width": "32em"}, "style": {"description_width": "9em"}}  # of a slider whose track is long enough
+# Of a slider whose track is long enough.
+WIDE = {"layout": {"width": "44em", "max_width": "100%"}, "style": {"description_width": "9em"}}
 
 
 class Picture(anywidget.AnyWidget):
@@ -48,11 +49,14 @@ class Picture(anywidget.AnyWidget):
 class Panel(ipywidgets.VBox):
     """A widget: controls and a `picture`, which is all that is seen of it where a saved notebook is only read.
 
-    That is in a notebook that is opened untrusted, and on GitHub.
+    That is on the site, on GitHub, and in a notebook that is opened untrusted. Where scripts run, a comparison has its
+    handle there, too.
     """
 
     def _repr_mimebundle_(self, **options: Any) -> dict[str, Any]:
-        return super()._repr_mimebundle_(**options) | {"text/html": self.picture.value}
+        still = self.picture.value
+        script = handle() if "<before-after" in still else ""
+        return super()._repr_mimebundle_(**options) | {"text/html": script + still}
 
 
 def move(controls: Mapping[str, Any], place: Mapping[str, int]) -> None:

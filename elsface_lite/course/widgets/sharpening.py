@@ -101,13 +101,20 @@ def _sharpened(
     )
     pictures = {
         f"added, on grey: {values['added']:.1f} of 255": (sharp - face)[0] + 0.5,
-        where: mask[0],
+        where: _framed(mask[0]),
     }
     return values, [
         split,
         faces_html(pictures, "what sharpening added, on grey, and the threshold mask, bright where it sharpens", 256),
         img_html("svg+xml", curve.encode(), f"Transfer function of the unsharp mask; {said}", said, 320),
     ]
+
+
+def _framed(picture: Tensor) -> Tensor:
+    """(3, h, w) with grey edges: a white picture is seen on a white page."""
+    framed = picture.clone()
+    framed[:, [0, -1]] = framed[:, :, [0, -1]] = 0.5
+    return framed
 
 
 def _gain_svg(frequencies: list[float], formula: list[float], measured: list[float]) -> str:
