@@ -76,8 +76,7 @@ def check_paired_difference(answer: Any) -> str:
         "The factor for half of the width is missing.": lambda v, a: right(v, a, factor=1),
     }
     cases = [tuple(_scores(2, seeds, seed=seeds)) for seeds in (2, 3, 5)]
-    cases.append(cases[0][::-1])  # one of the two is a loss
-    return compare(_numbers(answer), right, cases, mistakes, tolerance=1e-4)
+    return compare(_numbers(answer), right, [*cases, cases[0][::-1]], mistakes, tolerance=1e-4)  # one is a loss
 
 
 def _luck(y: Tensor, rows: bool = True, columns: bool = True, whole: bool = True) -> tuple[float, int]:
