@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from browsers import asked_of_others, assert_it_fits_and_is_legible, chromium, served, watch
+from browsers import asked_of_others, assert_it_fits, assert_it_is_legible, chromium, served, watch
 from conftest import ROOT
 
 from elsface_lite import read_image, restore, upscale, write_png
@@ -250,7 +250,8 @@ def test_a_second_visit_without_a_network_on_a_phone(page, built):
             assert page.locator(f"body[data-state={state}]").count() == 1
             for size in (wide, page.viewport_size):
                 page.set_viewport_size(size)
-                assert_it_fits_and_is_legible(page)
+                assert_it_fits(page)
+                assert_it_is_legible(page)
     finally:
         page.context.set_offline(False)
         page.set_viewport_size(wide)
