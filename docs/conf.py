@@ -44,6 +44,8 @@ suppress_warnings = ["ref.python"]
 maximum_signature_line_length = 80
 python_use_unqualified_type_names = True
 
+# What names no language is what one types in a shell, or a text.
+highlight_language = "text"
 html_theme = "furo"
 pygments_dark_style = "monokai"
 html_title = "elsface-lite"

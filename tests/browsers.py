@@ -34,6 +34,58 @@ def chromium(*options: str) -> Iterator[Any]:
         yield playwright.chromium.launch(executable_path=path, args=["--no-sandbox", "--disable-gpu", *options])
 
 
+# By how many pixels a page can be scrolled sideways, or that in it which holds all its content.
+SIDEWAYS = """() => Math.max(...[...document.querySelectorAll('html, body, main, .content')].map((element) =>
+    element.scrollWidth - element.clientWidth))"""
+# How many texts are shown, and which of them are faint: their contrast with the ground, which is all that lies behind
+# them, layer on layer, is below 4.5 (WCAG 2.2, AA).
+FAINT = """() => {
+    const brush = new OffscreenCanvas(1, 1).getContext('2d', {willReadFrequently: true}), seen = {};
+    const rgba = (colour) => seen[colour] ??= (brush.clearRect(0, 0, 1, 1), brush.fillStyle = colour,
+        brush.fillRect(0, 0, 1, 1), [...brush.getImageData(0, 0, 1, 1).data].map((value) => value / 255));
+    const over = ([r, g, b, a], ground) => [r, g, b].map((value, i) => value * a + ground[i] * (1 - a));
+    const linear = (value) => value > 0.04045 ? ((value + 0.055) / 1.055) ** 2.4 : value / 12.92;
+    const light = ([r, g, b]) => 0.2126 * linear(r) + 0.7152 * linear(g) + 0.0722 * linear(b) + 0.05;
+    const ground = (element) => element
+        ? over(rgba(getComputedStyle(element).backgroundColor), ground(element.parentElement)) : [1, 1, 1];
+    const texts = [...document.querySelectorAll('body *')].filter((element) =>
+        [...element.childNodes].some((node) => node.nodeType === 3 && node.data.trim())
+        && element.checkVisibility({opacityProperty: true, visibilityProperty: true}));
+    const faint = texts.filter((element) => {
+        const behind = ground(element), text = over(rgba(getComputedStyle(element).color), behind);
+        const ratio = light(text) / light(behind);
+        return Math.max(ratio, 1 / ratio) < 4.5;
+    });
+    return [texts.length, faint.map((element) => element.innerText)];
+}"""
+
+
+def watch(page: Any) -> None:
+    """From now on the page keeps the addresses that it asks for, and what it or its console has to complain of."""
+    page.asked, page.errors = [], []
+    page.context.on("request", lambda request: page.asked.append(request.url))
+    page.on("pageerror", lambda error: page.errors.append(str(error)))
+    page.on("console", lambda message: message.type == "error" and page.errors.append(message.text))
+
+
+def asked_of_others(page: Any, address: str) -> list[str]:
+    """What a watched page has asked for that is not below this address."""
+    return [url for url in page.asked if not url.startswith((address, "blob:", "data:"))]
+
+
+def assert_it_fits(page: Any) -> None:
+    """Nothing to scroll sideways but what does so by itself, as a wide table."""
+    assert page.evaluate(SIDEWAYS) == 0, f"{page.url} at {page.viewport_size['width']} pixels"
+
+
+def assert_it_is_legible(page: Any) -> None:
+    """Every text can be read, light and dark."""
+    for theme in ("light", "dark"):
+        page.emulate_media(color_scheme=theme, reduced_motion="reduce")  # the colours change at once
+        texts, faint = page.evaluate(FAINT)
+        assert texts > 5 and not faint, f"{page.url}, {theme}: {faint}"
+
+
 class _Quiet(http.server.SimpleHTTPRequestHandler):
     def log_message(self, *_: Any) -> None:
         pass

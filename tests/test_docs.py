@@ -11,7 +11,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import pytest
-from browsers import chromium, served
+from browsers import asked_of_others, assert_it_fits, assert_it_is_legible, chromium, served, watch
 from bs4 import BeautifulSoup, Tag
 from chapters import BUILT, NOTEBOOKS, cells, source, tags
 from conftest import ROOT, project_files, uncounted
@@ -352,7 +352,28 @@ def test_compared_faces_fit_a_page_and_a_phone(site):
             assert len({round(place["y"]) for place in places}) == 4 / columns
             assert all(place["x"] + place["width"] <= width for place in places)
         assert tab.locator("before-after").bounding_box()["width"] > 300
-        assert tab.evaluate("document.documentElement.scrollWidth") == 390
+
+
+OF_EACH_KIND = ["index", f"notebooks/{CHAPTERS['04'].stem}", "docs/networks", "docs/photographs"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("width", [1366, 390])
+def test_site_fits_is_legible_and_keeps_to_itself(site, width):
+    """With all that can be unfolded. On a phone, where there is least room, no page is wider than it."""
+    with served(site) as address, chromium() as browser:
+        tab = browser.new_page(viewport={"width": width, "height": 800})
+        watch(tab)
+        for name in OF_EACH_KIND:
+            tab.goto(f"{address}{name}.html")
+            tab.evaluate("document.querySelectorAll('details').forEach((fold) => fold.open = true)")
+            assert_it_fits(tab)
+            assert_it_is_legible(tab)
+        for path in pages(site) if width == 390 else []:
+            tab.goto(f"{address}{path.relative_to(site).as_posix()}")
+            assert_it_fits(tab)
+        assert len(tab.asked) > 20 and not asked_of_others(tab, address)
+        assert not tab.errors
 
 
 @pytest.mark.slow

@@ -5,6 +5,7 @@ import importlib
 import io
 import sys
 from collections.abc import Sequence
+from typing import Any, NoReturn
 
 from .. import __version__
 from ..errors import ElsfaceError, did_you_mean
@@ -54,9 +55,22 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 130
 
 
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong as all else is said, in one line, and not below a page of what could be right."""
+
+    def error(self, message: str) -> NoReturn:
+        raise ElsfaceError(f"{message.removeprefix('argument ')}; see {self.prog} --help.")
+
+    def parse_known_args(self, *args: Any, **kwargs: Any) -> tuple[Any, list[str]]:  # of a command's parser, its words
+        found, unknown = super().parse_known_args(*args, **kwargs)
+        if unknown:
+            self.error(f"there is no {unknown[0]}{did_you_mean(unknown[0], self._option_string_actions)}")
+        return found, unknown
+
+
 def _parser(command: list[str]) -> argparse.ArgumentParser:
     """All commands, but the arguments of this one only: what the others import takes seconds."""
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         "elsface-lite", description="Face super-resolution with ELSFace.", epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )  # fmt: skip

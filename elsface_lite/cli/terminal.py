@@ -2,20 +2,35 @@
 
 import argparse
 import os
+import shutil
 import sys
+import textwrap
 from typing import TextIO
 
 
 def color(text: str, name: str, stream: TextIO) -> str:
-    """The text in red or green, if the stream is a terminal whose user has not said NO_COLOR (no-color.org)."""
+    """The text in red, yellow or green, if the stream is a terminal whose user has not said NO_COLOR (no-color.org)."""
     if not stream.isatty() or os.environ.get("NO_COLOR"):
         return text
-    return f"\033[{ {'red': 31, 'green': 32}[name] }m{text}\033[0m"
+    return f"\033[{ {'red': 31, 'green': 32, 'yellow': 33}[name] }m{text}\033[0m"
 
 
 def complain(error: object) -> None:
     """Prints an error on stderr, as one line."""
-    print("elsface-lite:", color("error:", "red", sys.stderr), " ".join(str(error).split()), file=sys.stderr)
+    _say("elsface-lite: error:", "error:", "red", error, sys.stderr)
+
+
+def note(text: str) -> None:
+    """Prints what is no error, but may not be expected."""
+    _say("note:", "note:", "yellow", text, sys.stdout)
+
+
+def _say(start: str, word: str, name: str, text: object, stream: TextIO) -> None:
+    """One line, which a terminal would break within words: there it is broken between them."""
+    line = " ".join(f"{start} {text}".split())
+    if stream.isatty():
+        line = textwrap.fill(line, shutil.get_terminal_size().columns, break_long_words=False, break_on_hyphens=False)
+    print(line.replace(word, color(word, name, stream), 1), file=stream)
 
 
 def positive(text: str) -> int:

@@ -19,6 +19,7 @@ from ..training.fit import Stopped, processes
 from ..training.run import Run, new_network, take_what_fits, trainer_of
 from ..training.run_config import RunConfig
 from ..training.trainer import Trainer
+from .terminal import color, note
 
 SHORT = 100  # steps
 
@@ -83,11 +84,11 @@ def _announce(config: RunConfig, trainer: Trainer) -> None:
     if not processes().is_main_process:
         return
     if trainer.total_steps < SHORT:
-        few = f"note: {trainer.total_steps} steps are too few to learn much"
-        print(f"{few}: give it more train.epochs, or a smaller train.batch_size.")
+        few = f"{trainer.total_steps} steps are too few to learn much"
+        note(f"{few}: give it more train.epochs, or a smaller train.batch_size.")
     if config.start and (new := take_what_fits(new_network(config), config.start)):
-        anew = f"note: {len(new)} of this network's weights do not come from {config.start} and begin anew"
-        print(f"{anew}: {', '.join(new[:6])}{', ...' if len(new) > 6 else ''}")
+        anew = f"{len(new)} of this network's weights do not come from {config.start} and begin anew"
+        note(f"{anew}: {', '.join(new[:6])}{', ...' if len(new) > 6 else ''}")
 
 
 def _baseline(trainer: Trainer) -> float:
@@ -104,9 +105,10 @@ def _conclude(run: Run, trainer: Trainer) -> None:
     found = f"{metric.name} {abs(trainer.best):.4g} {metric.unit}".strip()
     print(f"best on the {len(faces)} validation faces: {found} (bicubic {baseline:.4g})")  # type: ignore[arg-type]
     if trainer.best > (baseline if metric.higher_is_better else -baseline):
-        print(f"next: elsface-lite restore PHOTO --weights {run.folder / 'best.safetensors'}")
+        command = f"elsface-lite restore PHOTO --weights {run.folder / 'best.safetensors'}"
+        print(color("next:", "green", sys.stdout), command)
     else:
-        print(f"nothing was gained: bicubic is as good. Does the loss in {run.folder / 'log.csv'} fall? Train longer.")
+        note(f"nothing was gained: bicubic is as good. Does the loss in {run.folder / 'log.csv'} fall? Train longer.")
 
 
 def _say(record: dict[str, float]) -> None:

@@ -122,7 +122,7 @@ def restore(
     step = max(1, ceil(len(left) / (lanes * rounds))) if lr else 1
     chunks = [left[start : start + step] for start in range(0, len(left), step)]
     # Closed at once if it is interrupted, so that no lane goes on.
-    bar = tqdm(total=len(left), unit="picture", disable=None if progress else True)
+    bar = tqdm(total=len(left), unit="picture", disable=None if progress and left else True)
     with evaluating(model), bar, closing(in_lanes(partial(_do, work, output), chunks, lanes)) as done:
         for count in done:
             bar.update(count)

@@ -83,13 +83,13 @@ class Work:
         if self.faces is not None:
             given = self.faces.get(name) or self.faces.get(name.replace("\\", "/").rpartition("/")[2])
             if not given:
-                raise ElsfaceError(f"no face is listed for {name}: name it by its path, or its file's name.")
+                raise ElsfaceError(f"{name} has no face in the list: name it there by its path, or its file's name.")
             return [Sighting(box, 1.0) for box in sorted(given, key=lambda box: -box.side)]
         result.smallest = smallest_of(photo, self.smallest)
         if found := search(photo, self.smallest):
             return found
         raise ElsfaceError(
-            f"no face found in {name} ({width}x{height}), of {result.smallest:.0f} pixels or more: cut out the face "
+            f"{name}: no face found of {result.smallest:.0f} pixels or more ({width}x{height}): cut out the face "
             "yourself and restore it as an LR face (--lr)."
         )
 

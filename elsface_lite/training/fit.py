@@ -89,7 +89,7 @@ def _lead(trainer: "Trainer", folder: Path, report: Report | None, stop_at: int)
             record = trainer.train_step()
             if due(config.validate_every):
                 record |= validate(trainer, folder)
-            log.step(record, config.batch_size)
+            log.step(record, trainer)
             if "psnr" in record or due(config.log_every):
                 log.write(record, trainer)
                 if report is not None:

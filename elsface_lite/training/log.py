@@ -2,6 +2,7 @@
 
 import csv
 import time
+from math import ceil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -71,11 +72,13 @@ class Log:
             writer.writeheader()
             writer.writerows(rows)
 
-    def step(self, record: Record, batch: int) -> None:
-        """Moves the progress bar, which shows the loss of this step and the last PSNR."""
+    def step(self, record: Record, trainer: "Trainer") -> None:
+        """Moves the progress bar, which shows the epoch, the loss of this step and the last PSNR."""
+        epoch = ceil(trainer.step / trainer.steps_per_epoch)
+        self.progress.set_description(f"epoch {epoch} of {trainer.config.epochs}", refresh=False)
         self.shown |= {name: f"{record[name]:.4g}" for name in ("loss", "psnr") if name in record}
         self.progress.set_postfix(self.shown, refresh=False)
-        self.progress.update(batch)
+        self.progress.update(trainer.config.batch_size)
 
     def write(self, record: Record, trainer: "Trainer") -> None:
         """Adds a row, with the epoch and the faces a second since the row before."""

@@ -7,7 +7,9 @@ weights. The principle is that of group-equivariant convolutions (Cohen, Welling
 mirror.
 
 A module declares who is whose partner in it: ours do in `DECLARED`, one of your own by a method `mirror`. It is told
-the `Partners` of the features that come in, and says for each layer who they are along each axis of its weight::
+the `Partners` of the features that come in, and says for each layer who they are along each axis of its weight:
+
+.. code-block:: python
 
     class Fusion(nn.Module):  # of two streams of one width
         def __init__(self, channels):

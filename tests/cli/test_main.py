@@ -16,7 +16,7 @@ from png import png_bytes
 import elsface_lite
 from elsface_lite import ELSFace, ELSFaceConfig, downscale, pretrained_names, read_image, save_pretrained, write_png
 from elsface_lite.cli.main import COMMANDS, main
-from elsface_lite.cli.terminal import color
+from elsface_lite.cli.terminal import color, complain
 from elsface_lite.data.sources import portraits
 from elsface_lite.errors import ElsfaceError
 from elsface_lite.inference.info import ready
@@ -230,12 +230,17 @@ def test_an_interruption_is_quiet(
     assert files(tmp_path / "out") == []
 
 
-@pytest.mark.parametrize("words", [["restore"], ["restore", "a.png", "--batch-size", "0"]])
-def test_a_wrong_command_line_is_explained(capsys: pytest.CaptureFixture, words: list[str]) -> None:
-    with pytest.raises(SystemExit) as caught:
-        main(words)
-    assert caught.value.code == 2
-    assert "usage: elsface-lite" in capsys.readouterr().err
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["restore"], "required: INPUT"),
+        (["restore", "a.png", "--format", "jpgg"], "--format: invalid choice: 'jpgg'"),
+        (["restore", "a.png", "--wieghts", "x"], "there is no --wieghts (did you mean --weights?)"),
+    ],
+)
+def test_a_wrong_command_line_is_explained(capsys: pytest.CaptureFixture, words: list[str], says: str) -> None:
+    code, text, (line,) = run(capsys, *words)
+    assert (code, text) == (2, "") and says in line and line.endswith("see elsface-lite restore --help.")
 
 
 def test_info_can_be_pasted_into_a_bug_report(capsys: pytest.CaptureFixture) -> None:
@@ -367,16 +372,25 @@ def test_the_bare_command_is_its_help(capsys: pytest.CaptureFixture) -> None:
 
 def test_numbers_are_whole_and_positive(capsys: pytest.CaptureFixture) -> None:
     for text in ("0", "-1", "abc", "1.5"):
-        with pytest.raises(SystemExit):
-            main(["evaluate", "--size", text])
-        assert f"'{text}' is no whole number from 1 on" in capsys.readouterr().err
+        code, _, (line,) = run(capsys, "evaluate", "--size", text)
+        assert code == 2 and f"--size: '{text}' is no whole number from 1 on" in line
+
+
+class Screen(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_a_terminal_breaks_an_error_between_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    monkeypatch.setattr(sys, "stderr", screen := Screen())
+    complain("face.png: no face found of 20 pixels or more (200x200)")
+    assert screen.getvalue() == (
+        "elsface-lite: \033[31merror:\033[0m face.png: no face\nfound of 20 pixels or more (200x200)\n"
+    )
 
 
 def test_colours_are_for_terminals_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    class Screen(io.StringIO):
-        def isatty(self) -> bool:
-            return True
-
     assert color("error:", "red", Screen()) == "\033[31merror:\033[0m"
     assert color("error:", "red", io.StringIO()) == "error:"
     monkeypatch.setenv("NO_COLOR", "1")

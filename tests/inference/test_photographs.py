@@ -263,7 +263,7 @@ def test_lists_of_faces_go_out_and_in(model: ELSFace, tmp_path: Path) -> None:
     (again,) = restore(tmp_path / "a.png", weights=model, faces=faces)
     assert torch.equal(again.image, found.image) and again.smallest is None
     (missing,) = restore(FACE, weights=model, faces=faces)
-    assert "no face is listed for picture 1" in missing.error
+    assert "picture 1 has no face in the list" in missing.error
 
 
 def test_lists_of_other_detectors(tmp_path: Path) -> None:

@@ -241,7 +241,7 @@ def test_bad_inputs_do_not_stop_the_good_ones(model: ELSFace, photo: Tensor, tmp
     errors = [result.error for result in results]
     for error, says in zip(
         errors,
-        ["does not exist", "is not an image", None, "holds no image", "no face found in", "no face", None],
+        ["does not exist", "is not an image", None, "holds no image", "no face found of", "no face", None],
         strict=True,
     ):
         assert (error is None) if says is None else (says in error and "\n" not in error)
