@@ -63,7 +63,7 @@ def frechet_distance(sr: Tensor, hr: Tensor) -> Tensor:
     distance = FrechetInceptionDistance(given_features(basis.shape[1])).set_dtype(torch.float64)
     distance.update(sr.double() @ basis, real=False)
     distance.update(hr.double() @ basis, real=True)
-    return distance.compute()
+    return distance.compute().clamp_min(0)  # the root of a matrix is rounded
 
 
 def kernel_sum(x: Tensor, y: Tensor) -> Tensor:

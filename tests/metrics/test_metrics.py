@@ -271,7 +271,7 @@ def test_kid_is_that_of_torchmetrics():
 def test_fid_and_kid_of_images(features):
     assert fid(*batch()).item() == pytest.approx(direct_fid(*features), rel=1e-5)
     assert kid(*batch()).item() == pytest.approx(kernel_distance(*features).item(), rel=1e-5)
-    assert frechet_distance(features[1], features[1]).item() == pytest.approx(0, abs=1e-3)
+    assert 0 <= frechet_distance(features[1], features[1]).item() < 1e-3
 
 
 # What must not change a result
