@@ -6,7 +6,8 @@
 detail and nothing else, for a quarter of the pixels. "pixels" is the one of the package. All see the same faces in the
 same order. A run that was interrupted goes on where it was. FID of few faces is too high for all: differences count.
 
-The table is of all faces that lite-x4-gan was drawn from, and of every second validation face.
+The table is of all faces that lite-x4-gan was drawn from, and of every second validation face, in float32
+(`--precision no`).
 """
 
 import argparse
