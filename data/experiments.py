@@ -65,6 +65,9 @@ def model(**changes: Any) -> Changes:
 # What lite was until `search` found a better one: where the search began.
 EARLIER = {"train.shift": 0} | model(channels=64, hfebs=2, hfeb_blocks=5)
 
+# Plain residual blocks in the place of HFEBs, with as many parameters as lite.
+PLAIN = model(hfebs=0, hfeb_skip=False, cnn_recursions=1, cnn_blocks=28)
+
 EXPERIMENTS = {
     "sharp_loss": Experiment([{"train.sharp_weight": weight} for weight in (0.0, 0.05, 0.2)]),
     "optimizer": Experiment(
@@ -77,10 +80,10 @@ EXPERIMENTS = {
     # Of 27,878 faces, as many steps with each number of them: the fewest are seen ninety times, all of them twice.
     "faces": Experiment(
         [
-            {"data.at_most": faces, "train.epochs": epochs, "train.validate_every": 350, "train.symmetric": True}
+            {"data.at_most": faces, "train.epochs": epochs, "train.batch_size": 32, "train.validate_every": 170}
+            | {"train.symmetric": True}
             for faces, epochs in ((600, 90), (2500, 22), (5378, 10), (0, 2))
-        ],
-        seeds=(0, 1),
+        ]
     ),
     "search": Experiment(
         [
@@ -99,7 +102,7 @@ EXPERIMENTS = {
                 model(grid=2, channels=32, hfeb_blocks=4),
                 model(hfeb_blocks=4, out_channels=32),
                 model(hfebs=0, hfeb_skip=False, cnn_recursions=1, cnn_blocks=15),  # plain blocks only
-                model(channels=48, hfebs=0, hfeb_skip=False, cnn_recursions=1, cnn_blocks=28),  # and as many as lite
+                model(channels=48) | PLAIN,  # and as many as lite
             )
         ]
     ),
@@ -126,6 +129,23 @@ EXPERIMENTS = {
         ],
         seeds=(0, 1),
         looks=True,
+    ),
+    # Does the verdict hold with three times as many faces, drawn from 27,878?
+    "ablations_longer": Experiment(
+        [
+            {"data.at_most": 16134, "train.batch_size": 16, "train.symmetric": True} | line
+            for line in (
+                {},
+                model(style="none"),
+                model(hfebs=0, hfeb_skip=False),
+                PLAIN,
+                model(cnn_recursions=1),
+                model(streams="transformer"),
+                model(transformer_skip=False, hfeb_skip=False),
+                {"train.symmetric": False},
+            )
+        ],
+        seeds=(0, 1),
     ),
 }
 
