@@ -103,7 +103,7 @@ def saved(image: Tensor, quality: int) -> Tensor:
 
 
 @torch.inference_mode()
-def measure(network: Network, pairs: FacePairs, metrics: list[str], note: str, quality: int | None) -> Evaluator:
+def measure(network: Network, pairs: FacePairs, metrics: list[str], note: str, quality: int | None = None) -> Evaluator:
     """What a network makes of all LR faces, measured; as JPEGs of this quality, if one is given."""
     evaluator = Evaluator(metrics)
     for start in tqdm(range(0, len(pairs), BATCH), note, leave=False, disable=None):
