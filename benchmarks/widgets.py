@@ -5,7 +5,8 @@
 Opens the widgets of the course in a JupyterLab in headless Chromium, and takes everything that can be pulled: sliders,
 handles on a picture, and places in it. First it is moved step by step, and each redraw is waited for; so again on the
 way back, where what was seen is remembered; then it is pulled from end to end as fast as a hand does, without waiting.
-A redraw is the frame that has the new pictures, decoded. The kernel has one thread.
+A redraw is a frame that has a new picture, decoded: a move that changes two pictures may bring two. The kernel has one
+thread.
 """
 
 import statistics
@@ -119,8 +120,11 @@ def pull(page: Any, control: Any) -> dict[str, Any]:
 
 def main() -> None:
     cells, rows = [SET_UP, *WIDGETS.values()], []
-    home = TemporaryDirectory()
-    with home as folder, jupyterlab(write_notebook(Path(folder), cells)) as (address, token), chromium() as browser:
+    with (
+        TemporaryDirectory() as folder,
+        jupyterlab(write_notebook(Path(folder), cells)) as (address, token),
+        chromium() as browser,
+    ):
         page = browser.new_page(viewport={"width": 1366, "height": 1600})
         run_notebook(page, address, token)
         page.wait_for_timeout(5000)  # until the last widget is drawn
