@@ -22,7 +22,8 @@ CARD = (480, 240)  # of a chapter's picture, pixels
 LATER = {"10": -1}  # of which output with pictures, where it is not the first: a face before and after
 MISSING = """<!doctype html>
 <meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="color-scheme" content="light dark"><title>Not built yet · elsface-lite</title>
+<meta name="color-scheme" content="light dark"><link rel="icon" href="../_static/icon.svg">
+<title>Not built yet · elsface-lite</title>
 <p>This site was built without the page that restores in the browser: <code>make web</code> adds it.
 <a href="../docs/web.html">What it is</a> · <a href="../index.html">Home</a></p>
 """
