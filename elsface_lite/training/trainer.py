@@ -28,7 +28,7 @@ from .symmetry import MirrorSymmetry
 with extra("train"):
     from accelerate import Accelerator
 
-# A loss this many times above its running average counts as exploded.
+# A loss this many times above the running average of its size counts as exploded.
 EXPLODED = 10.0
 MAX_SKIPPED_IN_A_ROW = 10
 ASYMMETRY = 0.01  # weights that are less far from mirror symmetry than this have it
@@ -79,7 +79,7 @@ class Trainer:
         self.model = self.accelerator.prepare(network.train())
         self._take(losses or preset_losses(config))
         self.step = self.skipped = self.skipped_in_a_row = 0
-        self.loss_average, self.best, self.stream = math.inf, -math.inf, self._stream()
+        self.loss_size, self.best, self.stream = math.inf, -math.inf, self._stream()
 
     def _check(self, pairs: int) -> None:
         processes, size = self.accelerator.num_processes, self.config.batch_size
@@ -182,7 +182,7 @@ class Trainer:
         finite = math.isfinite(record["loss"])
         if not self.scaler.is_enabled():  # it looks for infinite gradients itself, and expects some
             finite = finite and math.isfinite(record["gradient_norm"])
-        if finite and record["loss"] <= EXPLODED * self.loss_average:
+        if finite and record["loss"] <= EXPLODED * self.loss_size:
             self.skipped_in_a_row = 0
             return True
         self.skipped += 1
@@ -196,9 +196,9 @@ class Trainer:
         return False
 
     def update_averages(self, loss: float) -> None:
-        """Moves the averages of weights and loss; both follow quickly at first."""
+        """Moves the averages of the weights and of the loss's size, since a loss may be negative (-SSIM)."""
         update_average(self.ema, self.network, self.step, self.config.ema_decay)
-        self.loss_average = loss if math.isinf(self.loss_average) else 0.99 * self.loss_average + 0.01 * loss
+        self.loss_size = abs(loss) if math.isinf(self.loss_size) else 0.99 * self.loss_size + 0.01 * abs(loss)
 
     @torch.no_grad()
     def validate(self) -> tuple[dict[str, float], Tensor]:
@@ -225,7 +225,7 @@ class Trainer:
             "step": self.step,
             "skipped": self.skipped,
             "skipped_in_a_row": self.skipped_in_a_row,
-            "loss_average": self.loss_average,
+            "loss_size": self.loss_size,
             "best": self.best,
             "model": self.network.state_dict(),
             "ema": self.ema.state_dict(),
@@ -236,7 +236,7 @@ class Trainer:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continues from what `state_dict` gave."""
-        for name in ("step", "skipped", "skipped_in_a_row", "loss_average", "best"):
+        for name in ("step", "skipped", "skipped_in_a_row", "loss_size", "best"):
             setattr(self, name, state[name])
         self.network.load_state_dict(state["model"])
         self.ema.load_state_dict(state["ema"])

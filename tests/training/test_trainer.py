@@ -122,6 +122,15 @@ def test_losses_and_their_weights_are_arguments_and_columns(tmp_path):
     assert "l1" not in rows[0]
 
 
+def test_a_loss_may_be_negative_and_still_explode():
+    """As -SSIM is, or the logarithm of the squared error."""
+    run = trainer(losses={"log_mse": (1.0, lambda sr, hr: (sr - hr).square().mean().div(100).log())})
+    for _ in range(3):
+        assert run.train_step()["loss"] < 0
+    assert run.skipped == 0 and run.healthy({"loss": 5 * run.loss_size, "gradient_norm": 1.0})
+    assert not run.healthy({"loss": 11 * run.loss_size, "gradient_norm": 1.0})
+
+
 def test_a_loss_with_weights_of_its_own_is_trained_and_resumed(tmp_path):
     def made() -> ef.Trainer:
         torch.manual_seed(1)
