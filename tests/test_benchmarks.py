@@ -206,7 +206,7 @@ def test_a_widget_is_pulled(tmp_path, monkeypatch):
     """One that answers while it is pulled, and one that waits until it is let go."""
     program_ = program("benchmarks/widgets.py")
     monkeypatch.setattr(program_, "__file__", str(tmp_path / "widgets.py"))
-    monkeypatch.setattr(program_, "STEPS", 2)
+    monkeypatch.setattr(program_, "STEPS", 1)
     monkeypatch.setattr(program_, "SET_UP", PULLED)
     monkeypatch.setattr(program_, "WIDGETS", {"answers": "panel(True)", "waits": "panel(False)"})
     program_.main()
