@@ -1,6 +1,7 @@
 """Other networks on the same road: each is trained on the same faces, for the same minutes, by the same recipe.
 
     make bench-peers FACES=DIR PEOPLE=CSV    # writes benchmarks/peers.csv
+    python benchmarks/peers.py --faces DIR MORE --validation HELD_OUT --minutes 16 --networks NAME ... --csv FILE
 
 Every network corrects bicubic, as lite does, and is trained by the preset `lite` (batches of 8, without mirror symmetry
 but in the line that names it) for so many minutes of one core, whatever it makes of them; the learning rate falls with
@@ -175,8 +176,8 @@ def trained(name: str, arguments: argparse.Namespace) -> tuple[nn.Module, dict[s
         network = NETWORKS[name]().eval()
         network.load_state_dict(saved["state"])
         return network, saved["row"] | size(network)
-    config = RunConfig.from_dict({"data": {"faces": arguments.faces, "people": arguments.people}})
-    pairs = pairs_of(config, arguments.runs / name)
+    data = {field: getattr(arguments, field) for field in ("faces", "people", "validation")}
+    pairs = pairs_of(RunConfig.from_dict({"data": data}), arguments.runs / name)
     trainer = PeerTrainer(name, arguments.minutes, arguments.precision, pairs)
     network = trainer.run()
     row = size(network) | {"core_minutes": arguments.minutes, "faces_seen": trainer.step * trainer.config.batch_size}
@@ -188,8 +189,12 @@ def trained(name: str, arguments: argparse.Namespace) -> tuple[nn.Module, dict[s
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--faces", required=True, help="folder of HR faces")
-    parser.add_argument("--people", required=True, help="table with the columns file,identity")
+    parser.add_argument("--faces", required=True, nargs="+", help="folders of HR faces")
+    parser.add_argument("--people", nargs="+", default=[], help="tables with the columns file,identity")
+    help = "folders of faces to measure on, for people held out"
+    parser.add_argument("--validation", nargs="+", default=[], help=help)
+    parser.add_argument("--networks", nargs="+", default=list(NETWORKS), choices=NETWORKS, metavar="NAME")
+    parser.add_argument("--csv", type=Path, default=Path(__file__).with_suffix(".csv"))
     parser.add_argument("--minutes", type=float, default=8, help="of one core, for each network")
     parser.add_argument("--runs", type=Path, default=Path("runs/peers"))
     parser.add_argument("--precision", default="bf16", help='"no" where the processor does not compute in bfloat16')
@@ -197,17 +202,14 @@ def main() -> None:
     arguments.runs.mkdir(parents=True, exist_ok=True)
     networks, rows = {}, {}
     torch.set_num_threads(1)
-    for name in NETWORKS:
+    for name in arguments.networks:
         networks[name], rows[name] = trained(name, arguments)
         print(name, rows[name], flush=True)
     for name, value in milliseconds(networks).items():
         rows[name]["milliseconds"] = value
-    with (
-        whole_file(Path(__file__).with_suffix(".csv")) as beside,
-        beside.open("w", encoding="utf-8", newline="") as file,
-    ):
+    with whole_file(arguments.csv) as beside, beside.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
-        writer.writerow(["network", *rows["ELSFace lite"], "machine"])
+        writer.writerow(["network", *rows[arguments.networks[0]], "machine"])
         for name, row in rows.items():
             writer.writerow([name, *(f"{value:.5g}" for value in row.values()), machine()])
 

@@ -10,6 +10,8 @@ is finished is only read. The same command started twice, with OMP_NUM_THREADS=1
 Of the ablations it also keeps what one can look at: data/ablations/portraits.webp has the two portraits of
 `sources.portraits`, data/ablations/spectra.csv the mean spectrum of the held-out faces. The picture has a row, and the
 table a column, for HR, for bicubic, and for what each line restores with its first seed.
+
+One line is no choice of the package: `only_r=True` takes the subtraction out of every high-pass, as chapter 08 does.
 """
 
 import argparse
@@ -17,9 +19,11 @@ import csv
 import json
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import filelock
 import numpy as np
@@ -37,6 +41,7 @@ from elsface_lite.files import whole_file
 from elsface_lite.inference.faces import crop_face, find_faces
 from elsface_lite.metrics.image import lpips, psnr, ssim
 from elsface_lite.network.elsface import ELSFace
+from elsface_lite.network.hfeb import HighPass
 from elsface_lite.network.weights import load_pretrained
 from elsface_lite.training.batches import Pair
 from elsface_lite.training.faces import pairs_of
@@ -65,6 +70,9 @@ def model(**changes: Any) -> Changes:
 # What lite was until `search` found a better one: where the search began.
 EARLIER = {"train.shift": 0} | model(channels=64, hfebs=2, hfeb_blocks=5)
 
+# The bare high-pass: of the same parameters, r where the package has r - upsample(pool(r)).
+ONLY_R = {"only_r": True}
+
 # Plain residual blocks in the place of HFEBs, with as many parameters as lite.
 PLAIN = model(hfebs=0, hfeb_skip=False, cnn_recursions=1, cnn_blocks=28)
 
@@ -77,12 +85,13 @@ EXPERIMENTS = {
         ]
     ),
     "symmetry": Experiment([{"train.symmetric": symmetric} for symmetric in (False, True)], seeds=(0, 1)),
-    # Of 27,878 faces, as many steps with each number of them: the fewest are seen ninety times, all of them twice.
+    # Of 27,878 faces, as many steps with each number of them: the fewest are seen ninety times, all of them twice. Both
+    # ends have a second seed.
     "faces": Experiment(
         [
             {"data.at_most": faces, "train.epochs": epochs, "train.batch_size": 32, "train.validate_every": 170}
-            | {"train.symmetric": True}
-            for faces, epochs in ((600, 90), (2500, 22), (5378, 10), (0, 2))
+            | {"train.symmetric": True, "train.seed": seed}
+            for faces, epochs, seed in ((600, 90, 0), (2500, 22, 0), (5378, 10, 0), (0, 2, 0), (600, 90, 1), (0, 2, 1))
         ]
     ),
     "search": Experiment(
@@ -139,6 +148,7 @@ EXPERIMENTS = {
                 model(style="none"),
                 model(hfebs=0, hfeb_skip=False),
                 PLAIN,
+                ONLY_R,
                 model(cnn_recursions=1),
                 model(streams="transformer"),
                 model(transformer_skip=False, hfeb_skip=False),
@@ -151,8 +161,15 @@ EXPERIMENTS = {
 
 
 def described(changes: Changes) -> str:
-    """The changes, each as `elsface-lite train` takes it after --set."""
+    """The changes, each but `only_r` as `elsface-lite train` takes it after --set."""
     return " ".join(f"{field}={value}" for field, value in changes.items())
+
+
+def bare_high_pass(changes: Changes) -> AbstractContextManager[Any]:
+    """Within it every high-pass is bare, if the changes say so."""
+    if "only_r" in changes:
+        return patch.object(HighPass, "forward", lambda part, x: part.body(x))
+    return nullcontext()
 
 
 def folder_of(name: str, changes: Changes, seed: int, arguments: argparse.Namespace) -> Path:
@@ -202,8 +219,9 @@ def train(folder: Path, changes: Changes, arguments: argparse.Namespace) -> dict
         data = data_of(arguments)
         tables: dict[str, dict[str, Any]] = {"train": fixed, "model": {}, "data": data}
         for name, value in changes.items():
-            table, field = name.split(".")
-            tables[table][field] = value
+            table, _, field = name.partition(".")
+            if field:
+                tables[table][field] = value
         Run.create(folder, RunConfig.from_dict(tables))
     run = Run(folder)
     steps, started = 0, time.process_time()
@@ -227,15 +245,19 @@ def line_of_table(name: str, changes: Changes, seed: int, arguments: argparse.Na
     try:
         with filelock.FileLock(folder / ".taken", blocking=False):
             if not scores.exists():
-                row = train(folder, changes | {"train.seed": seed}, arguments)
+                with bare_high_pass(changes):
+                    row = train(folder, {"train.seed": seed} | changes, arguments)
                 with whole_file(scores) as beside:
                     beside.write_text(json.dumps(row), encoding="utf-8")
     except filelock.Timeout:
         return None
     config = Run(folder).config.to_dict()
     fields = dict.fromkeys(field for line in EXPERIMENTS[name].lines for field in line)
-    chosen = {field.split(".")[1]: config[field.split(".")[0]][field.split(".")[1]] for field in fields}
-    return chosen | {"seed": seed} | json.loads(scores.read_text(encoding="utf-8")) | {"set": described(changes)}
+    chosen = {}
+    for field in fields:
+        table, _, within = field.partition(".")
+        chosen[within or field] = config[table][within] if within else changes.get(field, False)
+    return {"seed": seed} | chosen | json.loads(scores.read_text(encoding="utf-8")) | {"set": described(changes)}
 
 
 def table(arguments: argparse.Namespace) -> list[dict[str, Any]]:
@@ -266,7 +288,12 @@ def restorers(name: str, arguments: argparse.Namespace) -> dict[str, Callable[[T
         folder = folder_of(name, changes, experiment.seeds[0], arguments)
         if (folder / "scores.json").exists():
             network = load_pretrained(folder / "best.safetensors")
-            found[described(changes)] = lambda hr, network=network: network(downscale(hr, 4))
+
+            def restored(hr: Tensor, network: ELSFace = network, changes: Changes = changes) -> Tensor:
+                with bare_high_pass(changes):
+                    return network(downscale(hr, 4))
+
+            found[described(changes)] = restored
     return found
 
 

@@ -1,7 +1,9 @@
 """The programs behind the measured tables: a tiny run of each, and that what is finished is not done again."""
 
 import csv
+import math
 import sys
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -14,10 +16,12 @@ from elsface_lite.data.degradation import downscale, quantize, upscale
 from elsface_lite.data.images import read_image, write_png
 from elsface_lite.data.pairs import load_faces
 from elsface_lite.data.sources import orl_faces
+from elsface_lite.metrics.image import psnr
 from elsface_lite.network.elsface import ELSFace, ELSFaceConfig
-from elsface_lite.network.weights import load_pretrained
+from elsface_lite.network.weights import load_pretrained, save_pretrained
 from elsface_lite.training.faces import split_faces
 from elsface_lite.training.run_config import DataConfig
+from elsface_lite.training.symmetry import MirrorSymmetry
 
 TINY = dict(channels=8, heads=2, hfebs=1, hfeb_blocks=1)
 
@@ -44,32 +48,35 @@ def read(file: Path) -> list[dict[str, str]]:
 @pytest.mark.slow
 def test_experiments(tmp_path, monkeypatch, arguments):
     experiments = program("data/experiments.py")
-    lines = [experiments.model(**TINY), experiments.model(**TINY) | {"train.sharp_weight": 0.0}]
+    tiny = experiments.model(**TINY)
+    lines = [tiny, tiny | {"train.sharp_weight": 0.0}, tiny | {"only_r": True}]
     monkeypatch.setitem(experiments.EXPERIMENTS, "tiny", experiments.Experiment(lines, seeds=(0, 1), looks=True))
     monkeypatch.setattr(experiments, "__file__", str(tmp_path / "experiments.py"))
     monkeypatch.setattr(sys, "argv", ["experiments.py", "tiny", *arguments])
     experiments.main()
     rows = read(tmp_path / "tiny.csv")
-    assert [(row["seed"], row["sharp_weight"]) for row in rows] == [
-        ("0", "0.05"),
-        ("0", "0"),
-        ("1", "0.05"),
-        ("1", "0"),
+    assert [(row["seed"], row["sharp_weight"], row["only_r"]) for row in rows] == [
+        (seed, *line) for seed in "01" for line in (("0.05", "False"), ("0", "False"), ("0.05", "True"))
     ]
+    assert float(rows[2]["gmac"]) < float(rows[0]["gmac"]) and rows[2]["parameters"] == rows[0]["parameters"]
     assert rows[1]["set"].endswith("hfeb_blocks=1 train.sharp_weight=0.0")
     assert {row["faces_seen"] for row in rows} == {"16"} and len({row["psnr_bicubic"] for row in rows}) == 1
     assert int(rows[0]["parameters"]) == sum(p.numel() for p in ELSFace(ELSFaceConfig.lite(**TINY)).parameters())
     assert all(0 < float(row["gmac"]) < 0.1 and 15 < float(row["psnr"]) < 40 for row in rows)
 
     spectra = read(tmp_path / "tiny" / "spectra.csv")
-    assert list(spectra[0]) == ["frequency", "HR", "bicubic", rows[0]["set"], rows[1]["set"]]
+    assert list(spectra[0]) == ["frequency", "HR", "bicubic", *(row["set"] for row in rows[:3])]
     assert (len(spectra), spectra[-1]["frequency"]) == (64, "0.5")
     sheet = read_image(tmp_path / "tiny" / "portraits.webp").unfold(1, 128, 128).unfold(2, 128, 128)
-    hr, bicubic, restored = sheet.permute(1, 2, 0, 3, 4)[:3]  # (2, 3, 128, 128) each
+    hr, bicubic, restored, _, bare = sheet.permute(1, 2, 0, 3, 4)  # (2, 3, 128, 128) each
     assert torch.equal(bicubic, upscale(downscale(hr, 4), 4))
     network = load_pretrained(next((tmp_path / "runs" / "tiny").glob("*hfeb_blocks=1-seed=0")) / "best.safetensors")
     with torch.inference_mode():
         torch.testing.assert_close(restored, quantize(network(downscale(hr, 4))), atol=1.5 / 255, rtol=0)
+        network = load_pretrained(next((tmp_path / "runs" / "tiny").glob("*only_r*seed=0")) / "best.safetensors")
+        with experiments.bare_high_pass({"only_r": True}):
+            torch.testing.assert_close(bare, quantize(network(downscale(hr, 4))), atol=1.5 / 255, rtol=0)
+        assert not torch.equal(bare, quantize(network(downscale(hr, 4)))), "as with the subtraction"
     _, held_out = split_faces(DataConfig(faces=(str(tmp_path / "faces"),), people=(str(tmp_path / "people.csv"),)))
     held_out = load_faces(held_out, 128).float() / 255
     assert [f"{power:.5g}" for power in radial_profile(held_out)[1].mean(0)[:3].tolist()] == [
@@ -82,6 +89,29 @@ def test_experiments(tmp_path, monkeypatch, arguments):
     experiments.main()
     assert read(tmp_path / "tiny.csv") == rows
     assert (tmp_path / "tiny" / "portraits.webp").exists()
+
+
+@pytest.mark.slow
+def test_the_last_part_is_for_psnr(tmp_path, monkeypatch, arguments):
+    """Each face is seen as often as any other, or once more, and the loss is PSNR but for a factor."""
+    for_psnr = program("data/for_psnr.py")
+    sr, hr = torch.rand(2, 4, 3, 16, 16)
+    assert for_psnr.log_mse(sr, hr).item() == pytest.approx(-psnr(sr, hr).mean().item() * math.log(10) / 10, rel=1e-3)
+    counts = Counter(for_psnr.drawn(10, 25, seed=7))
+    assert sorted(counts) == list(range(10)) and set(counts.values()) == {2, 3}
+    start, out = tmp_path / "start.safetensors", tmp_path / "run"
+    network = ELSFace(ELSFaceConfig.lite(scale=8, **TINY))
+    MirrorSymmetry(network).start(network)
+    save_pretrained(network, start)
+    held_out = tmp_path / "held out"
+    held_out.mkdir()
+    for path in sorted(Path(arguments[1]).iterdir())[:4]:
+        path.rename(held_out / path.name)
+    options = ["--start", str(start), *arguments[:2], "--validation", str(held_out), "--out", str(out), "--steps", "2"]
+    monkeypatch.setattr(sys, "argv", ["for_psnr.py", *options, "--precision", "no"])
+    for_psnr.main()
+    assert load_pretrained(out / "best.safetensors").config.scale == 8
+    assert float(read(out / "log.csv")[-1]["log_mse"]) < 0
 
 
 @pytest.mark.slow
