@@ -2,9 +2,9 @@
 
     python data/for_psnr.py --start WEIGHTS --faces DIR ... --validation DIR --out RUN
 
-L1 asks for the median of all faces that fit, PSNR for their mean; and PSNR is averaged over faces in decibels, so a face
-that is restored well counts for as much as one that is not. The loss is the mean over faces of the logarithm of the
-squared error, which is PSNR but for a factor. lite-x4 and lite-x8 were finished so (their cards say what it brought).
+L1 asks for the median of all faces that fit, PSNR for their mean; and PSNR is averaged over faces in decibels, so that
+a face that is restored well counts for as much as one that is not. The loss is the mean over faces of the logarithm of
+the squared error, which is PSNR but for a factor. lite-x4 and lite-x8 were finished so: the cards say what it brought.
 A run that was interrupted goes on where it was.
 """
 
