@@ -1,7 +1,7 @@
 """Other networks on the same road: each is trained on the same faces, for the same minutes, by the same recipe.
 
     make bench-peers FACES=DIR PEOPLE=CSV    # writes benchmarks/peers.csv
-    python benchmarks/peers.py --faces DIR MORE --validation HELD_OUT --minutes 16 --networks NAME ... --csv FILE
+    python benchmarks/peers.py --faces DIR MORE --validation HELD_OUT --minutes 6 --networks NAME ... --csv FILE
 
 Every network corrects bicubic, as lite does, and is trained by the preset `lite` (batches of 8, without mirror symmetry
 but in the line that names it) for so many minutes of one core, whatever it makes of them; the learning rate falls with

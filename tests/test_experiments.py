@@ -110,7 +110,11 @@ def test_the_last_part_is_for_psnr(tmp_path, monkeypatch, arguments):
     options = ["--start", str(start), *arguments[:2], "--validation", str(held_out), "--out", str(out), "--steps", "2"]
     monkeypatch.setattr(sys, "argv", ["for_psnr.py", *options, "--precision", "no"])
     for_psnr.main()
-    assert load_pretrained(out / "best.safetensors").config.scale == 8
+    first, best, mean = (load_pretrained(file) for file in (start, out / "best.safetensors", out / "mean.safetensors"))
+    assert mean.config.scale == 8
+    for parts in zip(first.parameters(), best.parameters(), mean.parameters(), strict=True):
+        torch.testing.assert_close(parts[2], (parts[0] + parts[1]) / 2)
+    assert any(not torch.equal(*parts) for parts in zip(first.parameters(), best.parameters(), strict=True))
     assert float(read(out / "log.csv")[-1]["log_mse"]) < 0
 
 
