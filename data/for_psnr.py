@@ -42,6 +42,7 @@ def main() -> None:
     parser.add_argument("--faces", required=True, nargs="+", help="folders of HR faces")
     parser.add_argument("--validation", required=True, nargs="+", help="folders of other people's HR faces")
     parser.add_argument("--out", required=True, type=Path, help="folder of the run")
+    parser.add_argument("--degradation", default="bicubic", help="how LR faces are made: bicubic, or blind")
     parser.add_argument("--steps", type=int, default=4000)
     parser.add_argument("--seed", type=int, default=7, help="of which faces are seen")
     parser.add_argument("--precision", default="bf16", help='"no" where the processor does not compute in bfloat16')
@@ -50,7 +51,7 @@ def main() -> None:
     config = ef.TrainConfig.lite(
         epochs=1, batch_size=16, learning_rate=5e-4, precision=options.precision, validate_every=400
     )
-    data = {"faces": options.faces, "validation": options.validation}
+    data = {"faces": options.faces, "validation": options.validation, "degradation": options.degradation}
     model = network.config.to_dict()
     faces, validation = pairs_of(RunConfig.from_dict({"model": model, "data": data}), options.out)
     chosen = Subset(faces, drawn(len(faces), config.batch_size * options.steps, options.seed))  # type: ignore[arg-type]

@@ -25,7 +25,8 @@ class TrainConfig(Config):
         gradient_clip: largest norm of the gradient; 0 does not clip.
         ema_decay: of the moving average of the weights, which is what is validated and shipped; 0 averages nothing.
         sharp_weight: lambda in L1 + lambda * Sharp Loss; 0 leaves it out.
-        lpips_weight, adversarial_weight: of LPIPS and of a discriminator (chapter 09), in the same way.
+        lpips_weight, lpips_vgg_weight, adversarial_weight: of LPIPS by AlexNet and by VGG, and of a discriminator
+            (chapter 09), in the same way.
         symmetric: whether the weights, which must be so at the start, stay mirror-symmetric to the last step
             (symmetry.py).
         flips: whether half of the faces are mirrored; to symmetric weights it makes next to no difference.
@@ -55,6 +56,7 @@ class TrainConfig(Config):
     ema_decay: float = 0.999
     sharp_weight: float = 0.05
     lpips_weight: float = 0.0
+    lpips_vgg_weight: float = 0.0
     adversarial_weight: float = 0.0
     symmetric: bool = False
     flips: bool = True
@@ -71,7 +73,7 @@ class TrainConfig(Config):
     def check(self) -> None:
         self.check_least(1, "epochs", "batch_size", "validate_every", "checkpoint_every", "log_every")
         self.check_least(0, "learning_rate", "weight_decay", "gradient_clip")
-        self.check_least(0, "sharp_weight", "lpips_weight", "adversarial_weight")
+        self.check_least(0, "sharp_weight", "lpips_weight", "lpips_vgg_weight", "adversarial_weight")
         self.check_least(0, "shift", "seed", "workers")
         if self.shift > 64:
             raise ValueError(f"shift must be at most 64 pixels, half of an HR face, not {self.shift}.")

