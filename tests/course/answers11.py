@@ -5,7 +5,7 @@ from fractions import Fraction
 
 import numpy as np
 import torch
-from scipy.stats import binomtest, norm, permutation_test
+from scipy.stats import binomtest, norm, permutation_test, ttest_ind
 
 from elsface_lite.course.checks.chapter11 import difference_interval, shuffled_p, sign_test
 
@@ -31,6 +31,21 @@ CARD = dict(
 )
 
 
+RESULTS = (
+    "The mean gain over bicubic is 1.53 ± 0.23 dB (made-up people, clean LR faces, n = 36).",
+    "On 36 portraits it gains 1.53 dB over bicubic, with a 95 % CI [1.30, 1.76] by the bootstrap.",
+    "Measured on 36 made-up people the gain over bicubic is 1.53dB, and the interval 1.30-1.76.",
+    "Gain over bicubic, measured on 36 images of made-up people: 1.53 (1.30, 1.76) dB.",
+    "The blind weights gain +1.53 dB, 1.30 to 1.76, over bicubic on N=36 faces with JPEG of quality 30.",
+    "Under noise of 0.05 its gain over bicubic is −0.03 dB, 95 % interval −0.23 to +0.18, of 18 persons.",
+    "PSNR is 28.52 dB on average, interval from 27.9 dB to 29.1 dB, on the 36 made-up faces.",
+)
+
+
+def with_results(text):
+    return CARD | {QUESTIONS[3]: text}
+
+
 def by_numpy(a, b, share=0.95, seed=0):
     random = np.random.default_rng(seed)
     a, b = a.numpy(), b.numpy()
@@ -50,6 +65,30 @@ def subtracted(a, b):
 
 def one_tail(wins, losses):
     return sum(math.comb(wins + losses, k) for k in range(min(wins, losses) + 1)) / 2 ** (wins + losses)
+
+
+def by_tosses(wins, losses, turns=100_000):
+    tossed = torch.rand(turns, wins + losses, generator=torch.Generator().manual_seed(1)) < 0.5
+    heads = tossed.sum(1)
+    return ((2 * heads - wins - losses).abs() >= abs(wins - losses)).double().mean()
+
+
+def by_bell(wins, losses, half=0):
+    return min(1, 2 * norm.sf(max(abs(wins - losses) - half, 0) / (wins + losses) ** 0.5))
+
+
+def mid_p(wins, losses):
+    return 2 * one_tail(wins, losses) - math.comb(wins + losses, wins) / 2 ** (wins + losses)
+
+
+def of_medians(a, b):
+    torch.manual_seed(0)
+    middles = [group[torch.randint(len(group), (1000, len(group)))].median(1).values for group in (a, b)]
+    return (middles[0] - middles[1]).quantile(torch.tensor([0.025, 0.975], dtype=torch.float64))
+
+
+def by_t_test(equal_var):
+    return lambda values, member: ttest_ind(values[member], values[~member], equal_var=equal_var).pvalue
 
 
 def by_scipy(values, member):
@@ -89,16 +128,17 @@ RIGHT = {
         sign_test,
         lambda wins, losses: binomtest(wins, wins + losses).pvalue,
         lambda wins, losses: torch.tensor(min(1, 2 * one_tail(wins, losses))),
+        by_tosses,
         lambda wins, losses: min(Fraction(1), Fraction(2 * one_tail(wins, losses))),
     ],
     "11.1": [55, 55.0, 56, torch.tensor(55)],
     "11.2": [shuffled_p, by_scipy, by_dealing],
-    "11.3": [CARD, CARD | {"More": "to say"}],
+    "11.3": [CARD, CARD | {"More": "to say"}, *map(with_results, RESULTS)],
 }
 WRONG = {
     "difference_interval": [
         (lambda a, b: by_numpy(a, b, 0.9), "90 %"),
-        (lambda a, b: by_numpy(a, b, 0.99), "99 %|subtracted"),
+        (lambda a, b: by_numpy(a, b, 0.99), "99 %"),
         (subtracted, "subtracted|drawn by itself"),
         (lambda a, b: drawn(a, b, len(a), len(a)), "as many values as it has"),
         (lambda a, b: drawn(a, b, *[min(len(a), len(b))] * 2), "as many values as it has"),
@@ -106,13 +146,17 @@ WRONG = {
         (lambda a, b: sorted(map(abs, difference_interval(a, b))), "sign"),
         (lambda a, b: difference_interval(a, b)[::-1], "low end"),
         (lambda a, b: (a.min(), a.max()), "misses|times as wide"),
+        (of_medians, "medians: take means"),
         (lambda a, b: print(end=""), "return"),
     ],
     "sign_test": [
         (one_tail, "One side"),
         (lambda w, k: 2 * one_tail(w, k), "above 1"),
         (lambda w, k: min(1, 2 * math.comb(w + k, k) / 2 ** (w + k)), "exactly"),
-        (lambda w, k: 2 * norm.sf(abs(w - k) / (w + k) ** 0.5), "bell curve"),
+        (by_bell, "bell curve is only near"),
+        (lambda w, k: by_bell(w, k, half=1), "corrected by half"),
+        (mid_p, "not by half"),
+        (lambda w, k: by_tosses(w, k, turns=300), "you give"),
         (lambda w, k: 0.05, "you give 0.05"),
         (lambda w, k: print(end=""), "return"),
     ],
@@ -130,6 +174,12 @@ WRONG = {
         (one_sided, "One side"),
         (lambda values, member: 1 - shuffled_p(values, member), "at least as large"),
         (lambda values, member: dealt(values, lambda: torch.rand(len(member)) < 0.5, member), "as far apart"),
+        (
+            lambda values, member: dealt(values, lambda: member[torch.randint(len(member), member.shape)], member),
+            "every label once",
+        ),
+        (by_t_test(True), "bell curve"),
+        (by_t_test(False), "bell curve|as far apart"),
         (lambda values, member: 0.5, "you give 0.50"),
         (lambda values, member: 40.0, "between 0 and 1"),
         (lambda values, member: print(end=""), "return"),
@@ -147,6 +197,19 @@ WRONG = {
             CARD | {QUESTIONS[3]: "It gains 3.5 dB over bicubic, measured on 36 made-up faces that nobody knows."},
             "interval",
         ),
+        (with_results("Alpha beta gamma delta epsilon zeta eta theta 1 dB 5 faces interval iota kappa."), "interval"),
+        (
+            with_results(
+                "The difference between it and bicubic, which it was measured against, is 1.53 dB on 36 faces."
+            ),
+            "interval",
+        ),
+        (with_results("The gain of these weights lies between 1.30 and 1.76 dB on the 36 made-up faces."), "the mean"),
+        (
+            with_results("It gains 1.53 dB over bicubic, with an interval from 2.1 to 2.6, on 36 made-up faces."),
+            "around",
+        ),
+        (with_results("It gains 99 dB over bicubic, 95 % interval from 98 to 100, on 36 made-up faces."), "99 dB"),
         (CARD | {QUESTIONS[4]: "Upside down it loses much of its gain, and grain is drawn as wrinkles."}, "number"),
     ],
 }
