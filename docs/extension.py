@@ -6,9 +6,12 @@ from typing import Any
 
 import latex2mathml.converter
 from docutils import nodes
+from home import opened
 from sphinx.application import Sphinx
 from sphinx.util.nodes import make_refnode
 
+PAPER = 0.75  # of a picture that is a chart; a map of colours, whose light and dark have a meaning, has less
+FIGURE = re.compile(r'<img (?=[^>]*src="(data:image/(?:webp|png);[^"]+))')
 UNKNOWN_TO_CONVERTER = {r"\big\lVert": "‖", r"\big\rVert": "‖", r"\arg": r"\operatorname{arg}"}
 CONTENTS = """
 ```{toctree}
@@ -87,8 +90,21 @@ def name_folds(app: Sphinx, name: str, text: list[str]) -> None:
         title = re.match(r"# @title (.+)", "".join(cell["source"]))
         prompts = cell["metadata"].get("mystnb", {})
         if title and prompts.get("code_prompt_show") == "Show the code":
-            prompts.update(code_prompt_show=title[1], code_prompt_hide=title[1])
+            plain = title[1].replace("`", "")  # which a prompt would show
+            prompts.update(code_prompt_show=plain, code_prompt_hide=plain)
     text[0] = json.dumps(notebook)
+
+
+def mark_charts(app: Sphinx, doctree: nodes.document, name: str) -> None:
+    """Calls a chapter's pictures charts where they are mostly paper; site.css makes it dark where the page is."""
+
+    def marked(image: re.Match[str]) -> str:
+        levels = opened(image[1]).convert("L").histogram()
+        chart = sum(levels[250:]) > PAPER * sum(levels)
+        return '<img class="chart" ' if chart else image[0]
+
+    for raw in doctree.findall(nodes.raw) if name.startswith("notebooks/") else ():
+        raw[:] = [nodes.Text(FIGURE.sub(marked, raw.astext()))]
 
 
 def link_names(app: Sphinx, doctree: nodes.document, name: str) -> None:
@@ -152,6 +168,7 @@ def setup(app: Sphinx) -> dict[str, bool]:
     app.connect("autodoc-process-docstring", plain_text, priority=400)  # before napoleon makes markup of it
     app.connect("autodoc-skip-member", skip_aliases)
     app.connect("doctree-resolved", link_names)
+    app.connect("doctree-resolved", mark_charts)
     app.connect("html-page-context", play_widgets)
     app.connect("html-page-context", search_sections)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

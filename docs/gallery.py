@@ -7,6 +7,7 @@ import csv
 from collections.abc import Sequence
 from pathlib import Path
 
+import matplotlib.pyplot as plt
 import torch
 from skimage.data import chelsea
 from torch import Tensor
@@ -24,6 +25,7 @@ from elsface_lite.metrics.image import psnr, ssim
 
 FOLDER = Path(__file__).parent
 SIZE = 128
+GREY = "#808080"  # of the words, without paper behind them: they are read on a light page and on a dark one
 ORL_PEOPLE = (2, 9, 17, 26, 33, 39)  # of the 40, the first picture of each; not chosen by how well they come out
 SPOILT = {"blur, σ 1": {"blur": 1}, "noise, σ 0.1": {"noise": 0.1}, "JPEG, quality 20": {"quality": 20}}
 Row = tuple[str, Tensor, Tensor]  # what it shows, LR (3, h, w), HR (3, scale h, scale w)
@@ -80,9 +82,9 @@ def draw(name: str, rows: Sequence[Row], model: ELSFace) -> list[dict[str, str]]
         }
         table.append({"picture": name, "face": what, **scores})
     with whole_file(FOLDER / "gallery" / f"{name}.webp") as beside:
-        draw_images(images, titles, columns=4, inches=1.8).savefig(
-            beside, dpi=150, facecolor="white", pil_kwargs={"quality": 80}
-        )
+        with plt.rc_context({"text.color": GREY}):
+            figure = draw_images(images, titles, columns=4, inches=1.8)
+        figure.savefig(beside, dpi=150, facecolor="none", pil_kwargs={"quality": 80})
     return table
 
 

@@ -19,7 +19,18 @@ ROW = re.compile(
     r"^\| \[(\d\d) (.+?)\]\((.+?)\.ipynb\) \| (.+?) \| (.+?) \| (\d+) \| \[Colab\]\((.+?)\) \|$", re.MULTILINE
 )
 CARD = (480, 240)  # of a chapter's picture, pixels
-LATER = {"10": -1}  # of which output with pictures, where it is not the first: a face before and after
+# Which output with pictures tells most of a chapter, by words of its alt text; of the others it is the first.
+TELLING = {
+    "01": "spectrum: without a taper",
+    "03": "heat maps",
+    "04": "bright where the token",
+    "05": "The gradient of the Sharp Loss",
+    "06": "at the constant rate",
+    "07": "The plane of distortion",
+    "08": "A table with bars",
+    "09": "Hopper's eyes",
+    "10": "The wall; each of six faces",
+}
 MISSING = """<!doctype html>
 <meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="color-scheme" content="light dark"><link rel="icon" href="../_static/icon.svg">
@@ -86,12 +97,13 @@ def findings(text: str) -> str:
 
 
 def thumbnail(path: Path) -> tuple[Image.Image, str]:
-    """The first pictures that a chapter shows, of several the two that differ most, as a card; and their alt text."""
-    shown = [found for found in outputs(path) if found][LATER.get(path.name[:2], 0)]
+    """Pictures that a chapter shows, of several the two that differ most, as a card; and their alt text."""
+    words = TELLING.get(path.name[:2], "")
+    shown = next(found for found in outputs(path) if found and words in found[0][1])
     largest = max(picture.height for picture, _ in shown)
     pictures = [picture for picture, _ in shown if picture.height > largest / 2]  # an LR face is a stamp
     if len(pictures) == 1:
-        card = ImageOps.fit(pictures[0], CARD, centering=(0.5, 0.3))
+        card = ImageOps.pad(pictures[0], CARD, color="white")  # a figure, on white itself
     else:
         half = (CARD[0] // 2, CARD[1])
         pairs = combinations([ImageOps.fit(picture, half) for picture in pictures], 2)

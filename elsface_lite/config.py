@@ -64,8 +64,10 @@ class Config:
         known = [field.name for field in fields(cls)]
         unknown = sorted(values.keys() - set(known))
         if unknown:
-            named = ", ".join(name + did_you_mean(name, known) for name in unknown)
-            raise ValueError(f"{cls.__name__} has no field {named}; it has {', '.join(known)}.")
+            meant = [did_you_mean(name, known) for name in unknown]
+            named = ", ".join(map("".join, zip(unknown, meant, strict=True)))
+            others = "" if all(meant) else f"; it has {', '.join(known)}"
+            raise ValueError(f"{cls.__name__} has no field {named}{others}.")
         return cls(**values)
 
     def to_dict(self) -> dict[str, Any]:

@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 from functools import cache
+from itertools import combinations
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -336,8 +337,10 @@ def test_site_calls_folded_code_by_its_title(site, path):
     shown = parsed(site / "notebooks" / f"{path.stem}.html").find("article")
     folds = [fold.summary.get_text().split("\n") for fold in shown.select("details.hide")]
     titles = {source(cell).splitlines()[0].removeprefix("# @title ") for cell in cells(path) if source(cell)}
+    titles = {title.replace("`", "") for title in titles}
     named = [words for fold in folds for words in fold if words.strip() in titles]
     assert len(named) > 2 and not [fold for fold in folds if "Show the code" in fold]
+    assert not [words for fold in folds for words in fold if "`" in words]
 
 
 @pytest.mark.slow
@@ -352,6 +355,45 @@ def test_compared_faces_fit_a_page_and_a_phone(site):
             assert len({round(place["y"]) for place in places}) == 4 / columns
             assert all(place["x"] + place["width"] <= width for place in places)
         assert tab.locator("before-after").bounding_box()["width"] > 300
+
+
+@pytest.mark.slow
+def test_charts_turn_dark_and_maps_do_not(site):
+    """In a map of colours light and dark have a meaning, and a face is a face."""
+    pictures = parsed(site / "notebooks" / f"{CHAPTERS['01'].stem}.html").select(".cell_output img")
+    charts = [image["alt"] for image in pictures if "chart" in image.get("class", [])]
+    assert any("radial profiles" in alt for alt in charts) and any("Bars" in alt for alt in charts)
+    assert len(charts) < len(pictures) / 2 and not [alt for alt in charts if "spectrum" in alt or "Grace" in alt]
+    with served(site) as address, chromium() as browser:
+        for theme, looks in (("light", "none"), ("dark", "invert(0.92) hue-rotate(180deg)")):
+            tab = browser.new_page(color_scheme=theme)
+            tab.goto(f"{address}notebooks/{CHAPTERS['01'].stem}.html")
+            chart = tab.locator("img.chart").first
+            assert chart.evaluate("image => getComputedStyle(image).filter") == looks
+
+
+@pytest.mark.slow
+def test_what_is_wider_than_a_phone_says_so(site):
+    """A row of the gallery's faces, and the network's diagram: large enough to be read, and scrolled by themselves."""
+    with served(site) as address, chromium() as browser:
+        tab = browser.new_page(viewport={"width": 390, "height": 800})
+        for name, picture in (("docs/gallery", "phones-lite-x4-blind.webp"), ("index", "overview.svg")):
+            tab.goto(f"{address}{name}.html")
+            image = tab.locator(f"article p > img[src$='{picture}']").first
+            assert image.bounding_box()["width"] > 600
+            assert "swipe" in image.evaluate("image => getComputedStyle(image.parentElement, '::before').content")
+            assert_it_fits(tab)
+
+
+@pytest.mark.slow
+def test_home_shows_what_tells_the_chapters_apart():
+    """No two cards are alike."""
+    home = program("docs/home.py")
+    cards = {number: home.thumbnail(path)[0].resize((24, 12)).tobytes() for number, path in CHAPTERS.items()}
+    assert home.TELLING.keys() < cards.keys()
+    for one, other in combinations(cards, 2):
+        apart = sum(abs(a - b) for a, b in zip(cards[one], cards[other], strict=True)) / len(cards[one])
+        assert apart > 5, f"{one} and {other}: {apart:.0f} of 255"
 
 
 OF_EACH_KIND = ["index", f"notebooks/{CHAPTERS['04'].stem}", "docs/networks", "docs/photographs"]

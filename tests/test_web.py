@@ -177,14 +177,52 @@ def test_it_says_why_nothing_was_restored(page, built, tmp_path):
     grain = 0.02 * torch.randn(3, 500, 500, generator=torch.Generator().manual_seed(0))
     large = (resize(face, 500, 500) + grain).clamp(0, 1)  # enlarged; its grain is sharp
     for image, why in (
-        (face, f"with more than {settings['largestFace']} sharp pixels"),
-        (large, "sharp as it is, with"),
+        (face, rf"already sharp \(3\d\d pixels with hair and chin\); .* up to {settings['largestFace']}\."),
+        (large, "large as it is, with"),
     ):
         write_png(image, tmp_path / "large.png")
-        assert give(page, tmp_path / "large.png").startswith(f"Nothing to do. 1 face left alone: {why}")
+        assert re.match(f"Nothing to do. 1 face left alone: {why}", give(page, tmp_path / "large.png"))
+        assert page.get_by_role("button", name="Show it on a small copy").is_visible()
     assert page.locator("#save").is_hidden()
     (tmp_path / "text.png").write_text("no picture")
     assert "save it as JPEG or PNG" in give(page, tmp_path / "text.png")
+
+
+def test_a_sharp_face_is_shown_on_a_small_copy(page, tmp_path):
+    """Its largest face has 64 pixels there."""
+    write_png(portraits()["grace_hopper"], tmp_path / "portrait.png")
+    assert give(page, tmp_path / "portrait.png").startswith("Nothing to do.")
+    page.get_by_role("button", name="Show it on a small copy").click()
+    page.locator("#status", has_text="restored in").wait_for()
+    width, height = map(int, re.search(r"in a copy of (\d+)×(\d+) pixels\.$", page.inner_text("#status")).groups())
+    assert 64 < width < 128 and height / width == pytest.approx(600 / 512, abs=0.02)
+    assert shown(page).shape == (4 * height, 4 * width, 3)
+    assert page.locator("#save").is_visible() and page.locator("#small").is_hidden()
+
+
+def test_the_place_of_the_slider_is_kept(page, built):
+    """It is there when the faces are, and waits for the sharp network without moving what is below."""
+    give(page, built / "example.png")
+    save = page.locator("#save")
+    assert page.locator("#sharpness").is_visible()
+    place = save.bounding_box()
+    page.locator("#sharpness input:enabled").wait_for()
+    assert save.bounding_box() == place and page.inner_text("#sharpness").split() == ["Faithful", "Sharp"]
+
+
+def test_faces_are_shown_from_left_to_right(page, tmp_path):
+    """Whichever is larger: a button each, after the one for all."""
+    both = torch.full((3, 160, 330), 0.5)
+    both[:, 20:140, 10:112] = shrunk("grace_hopper", 5)
+    both[:, 10:138, 180:308] = shrunk("astronaut", 4)
+    for name, photograph in (("there", both), ("mirrored", both.flip(2))):
+        write_png(photograph, tmp_path / f"{name}.png")
+        assert give(page, tmp_path / f"{name}.png").startswith("2 faces")
+        places = []
+        for number in (1, 2):
+            page.get_by_role("button", name=f"Face {number}").click()
+            places.append(page.locator("#result").evaluate("({view}) => view.x / view.zoom"))
+        assert places[0] > places[1], "of the picture's corner, which goes to the left"
 
 
 def test_the_camera(page):

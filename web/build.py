@@ -34,6 +34,7 @@ RUNTIMES = {
 PASTED_PIXELS = 16_000_000
 LARGEST_FACE = 256
 SMALL_PICTURE = 64  # up to which a picture is taken as a face
+SMALL_COPY = 64  # pixels of a face in the small copy of a photograph that is sharp as it is
 EXAMPLE_SIDE = 32
 ENDS = {"faithful": 0, "sharp": 1}  # of the slider, as sharpness
 
@@ -101,6 +102,7 @@ def settings(networks: dict[str, ELSFace], out: Path) -> dict[str, object]:
         "pastedPixels": PASTED_PIXELS,
         "largestFace": LARGEST_FACE,
         "smallPicture": SMALL_PICTURE,
+        "smallCopy": SMALL_COPY,
         "runtimes": runtimes,
         "bytes": {path.relative_to(out).as_posix(): path.stat().st_size for path in loaded},
     }

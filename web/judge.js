@@ -37,8 +37,10 @@ export function halved(face, times) {
  * @param {Box} place in the picture that the network would take
  */
 export function judge({ side }, { detailedFace, largestFace }) {
-  if (side > detailedFace) return `sharp as it is, with ${side.toFixed(0)} pixels`;
-  if (side > largestFace) return `with more than ${largestFace} sharp pixels it would take this page too long`;
+  if (side > detailedFace) return `large as it is, with ${side.toFixed(0)} pixels`;
+  if (side > largestFace) {
+    return `already sharp (${side.toFixed(0)} pixels with hair and chin); this page is for faces of up to ${largestFace}`;
+  }
   return null;
 }
 

@@ -6,8 +6,12 @@ const byId = (id) => document.getElementById(id);
 const [before, after] = document.querySelectorAll('#result canvas');
 const [result, status, progress, sharpness] = ['result', 'status', 'progress', 'sharpness'].map(byId);
 const search = new URLSearchParams(location.search);
-/** What is on the page: the settings, the number of the job, its file, photograph and faces, and what each network made. */
-const now = { settings: null, ready: false, job: 0, file: null, photograph: null, faces: [], made: {} };
+/**
+ * What is on the page: the settings, what was loaded, the number of the job, its file, photograph (a small copy?) and
+ * faces, and what each network made.
+ */
+const now = { settings: null, bytes: { loaded: 0, total: 0 }, ready: false, job: 0, file: null, photograph: null,
+  copied: false, faces: [], made: {} };
 let worker;
 
 /** Puts the service worker before the page, once: with it there are threads, and the page works without a network. */
@@ -32,7 +36,8 @@ function start() {
   byId('file').onchange = ({ target }) => { if (target.files[0]) take(target.files[0]); target.value = ''; };
   byId('save').onclick = () => savePicture(after, now.file);
   byId('whole').onclick = () => send(true);
-  sharpness.querySelector('input').oninput = blend;
+  byId('small').onclick = () => take(now.file, pixelsOfCopy());
+  sharpness.control.oninput = blend;
   byId('try').onclick = async () => take(new File([await (await fetch('example.png')).blob()], 'example.png'));
   byId('camera').hidden = !navigator.mediaDevices?.getUserMedia;
   byId('camera').onclick = () => takePhotograph(byId('booth')).then((file) => file && take(file),
@@ -47,16 +52,16 @@ function drag(event) {
   if (event.type === 'drop' && event.dataTransfer.files[0]) take(event.dataTransfer.files[0]);
 }
 
-/** Begins with a file. */
-async function take(file) {
+/** Begins with a file; with a small copy of it, if it says of how many pixels. */
+async function take(file, copyPixels) {
   const job = ++now.job;
   clearInterval(now.clock);
-  tell('Opening the picture …', 0);
+  tell('Opening the picture …', null);
   try {
     const { pastedPixels, smallPicture } = await now.known;
-    const photograph = await readPhotograph(file, pastedPixels);
+    const photograph = await readPhotograph(file, copyPixels ?? pastedPixels);
     if (job !== now.job) return;
-    Object.assign(now, { file, photograph, faces: [] });
+    Object.assign(now, { file, photograph, faces: [], copied: Boolean(copyPixels) });
     show(photograph);
     send(Math.max(photograph.width, photograph.height) <= smallPicture);
   } catch (error) {
@@ -81,7 +86,7 @@ function draw({ width, height, data }) {
     canvas.getContext('2d').putImageData(new ImageData(data, width, height), 0, 0);
   }
   now.made = {};
-  sharpness.hidden = true;
+  sharpness.hidden = sharpness.control.disabled = true;
   result.fit();
 }
 
@@ -97,7 +102,7 @@ function put(network, { number, left, top, photograph }) {
 
 /** The faces of the faithful network, and over them those of the sharp one, as opaque as the slider says. */
 function blend() {
-  const context = after.getContext('2d'), weight = Number(sharpness.querySelector('input').value);
+  const context = after.getContext('2d'), weight = Number(sharpness.control.value);
   const over = (network, alpha) => {
     context.globalAlpha = alpha;
     for (const part of network?.parts ?? []) context.drawImage(network.canvas, ...part, ...part);
@@ -108,9 +113,10 @@ function blend() {
 
 /** Sends the photograph to the worker, as one that holds faces or as one face. */
 function send(whole) {
-  for (const id of ['save', 'whole', 'faces']) byId(id).hidden = true;
+  for (const id of ['save', 'whole', 'small', 'faces']) byId(id).hidden = true;
   now.job++;
-  tell(now.ready ? 'Looking for faces …' : 'Loading …', 0);
+  if (now.ready) tell('Looking for faces …', null);
+  else tellLoading();
   worker.postMessage({ job: now.job, whole, photograph: now.photograph });
 }
 
@@ -118,13 +124,14 @@ function send(whole) {
 const hear = {
   settings: ({ settings }) => now.know(Object.assign(now, { settings }).settings),
   loading({ loaded, total }) {
-    if (now.job) tell(`Loading, ${Math.round(loaded / 1e6)} of ${Math.round(total / 1e6)} MB`, loaded / total);
+    now.bytes = { loaded, total };
+    if (now.photograph) tellLoading();
   },
   ready({ name, secondsPerPixel }) {
     Object.assign(now, { ready: true, secondsPerPixel });
     document.body.dataset.runtime = name;
   },
-  searching: () => tell('Looking for faces …', 0),
+  searching: () => tell('Looking for faces …', null),
   found({ faces, photograph }) {
     Object.assign(now, { faces: faces.map((face) => ({ ...face, state: face.kept ? 'kept' : 'waiting' })) });
     if (faces.length) draw(photograph);
@@ -139,13 +146,16 @@ const hear = {
   },
   sharp(part) {
     put('sharp', part);
-    sharpness.hidden = false;
+    sharpness.control.disabled = false;
   },
   left({ number, kept }) {
     Object.assign(now.faces[number], { state: 'kept', kept });
     count();
   },
-  done: ({ seconds }) => finish(seconds),
+  done({ network, seconds }) {
+    if (network === 'faithful') finish(seconds);
+    else sharpness.hidden = !now.made.sharp;
+  },
   failed: ({ message }) => fail(message),
 };
 
@@ -169,14 +179,23 @@ function count() {
 function finish(seconds) {
   clearInterval(now.clock);
   const kept = now.faces.filter((face) => face.kept), done = now.faces.length - kept.length;
-  byId('save').hidden = !done;
-  if (done) tell(`${named(done)} restored in ${seconds.toFixed(1)} seconds.${reasons(kept)}`);
+  const { width, height } = now.photograph, copy = now.copied ? `, in a copy of ${width}×${height} pixels` : '';
+  byId('save').hidden = sharpness.hidden = !done;
+  byId('small').hidden = done || !kept.length || pixelsOfCopy() >= width * height;
+  if (done) tell(`${named(done)} restored in ${seconds.toFixed(1)} seconds${copy}.${reasons(kept)}`);
   else if (kept.length) tell(`Nothing to do.${reasons(kept)}`);
   else {
-    const { width, height } = now.photograph, small = Math.max(width, height) <= now.settings.largestFace;
+    const small = Math.max(width, height) <= now.settings.largestFace;
     byId('whole').hidden = !small;
     tell(`No face was found in this picture.${small ? '' : ' Cut out the part with the face, and try that.'}`);
   }
+}
+
+/** How many pixels the photograph has when its largest face is small. */
+function pixelsOfCopy() {
+  const { width, height } = now.photograph, enlarged = before.width / width;
+  const widest = Math.max(...now.faces.map(({ side }) => side)) / enlarged;
+  return width * height * (now.settings.smallCopy / widest) ** 2;
 }
 
 const named = (count) => (count === 1 ? '1 face' : `${count} faces`);
@@ -187,9 +206,10 @@ function reasons(faces) {
   return [...alike].map(([reason, { length }]) => ` ${named(length)} left alone: ${reason}.`).join('');
 }
 
-/** A button for each restored face, and one for the whole picture. */
+/** A button for each restored face, from left to right, and one for the whole picture. */
 function showFaces() {
-  const done = now.faces.filter(({ state }) => state === 'done'), group = byId('faces');
+  const group = byId('faces');
+  const done = now.faces.filter(({ state }) => state === 'done').sort((one, other) => one.x - other.x);
   group.replaceChildren(button('All', 'The whole picture', () => result.fit(true)));
   done.forEach((face, i) => group.append(button(portrait(face), `Face ${i + 1}`, () => lookAt(face))));
   group.hidden = now.faces.length < 2;
@@ -214,11 +234,20 @@ function lookAt({ x, y, side }) {
   result.show({ left: x - 0.75 * side, top: y - 0.75 * side, width: 1.5 * side, height: 1.5 * side });
 }
 
-function tell(text, part = null) {
+/** Says what goes on, and how much of it is done: null where nobody knows, nothing where it is over. */
+function tell(text, part) {
   status.textContent = text;
   status.classList.remove('problem');
-  progress.hidden = part === null;
-  progress.value = part ?? 0;
+  progress.hidden = part === undefined;
+  if (part === null) progress.removeAttribute('value');
+  else progress.value = part ?? 0;
+}
+
+/** What a photograph waits for until the networks are there. */
+function tellLoading() {
+  const { loaded, total } = now.bytes, megabytes = (bytes) => Math.round(bytes / 1e6);
+  if (loaded < total) tell(`Loading, ${megabytes(loaded)} of ${megabytes(total)} MB`, loaded / total);
+  else tell('Preparing the networks …', null);
 }
 
 function fail(message) {

@@ -17,7 +17,7 @@ import { clamped, cut, enlarge, isGrey, makeGrey, resize, toPhotograph } from '.
  * @param {Photograph} photograph
  * @param {object} settings what build.py writes
  * @param {import('./runtime.js').Runtime} runtime whose networks are called faithful and, where there is one, sharp
- * @param {(event: object) => void} say each step; done once the first network is, which is what one waits for
+ * @param {(event: object) => void} say each step; done with each network, of which one waits for the first
  */
 export async function restoreFaces(photograph, settings, { networks, stages }, say) {
   const boxes = await findFaces(photograph, settings, stages);
@@ -42,7 +42,7 @@ export async function restoreFaces(photograph, settings, { networks, stages }, s
       const part = pasteFace(whole, after, there, settings);
       say({ step, number, left: part.left, top: part.top, photograph: toPhotograph(cut(whole, part)) });
     }
-    if (step === 'faithful') say({ step: 'done' });
+    say({ step: 'done', network: step });
   }
 }
 
@@ -66,7 +66,7 @@ export async function restoreWhole(photograph, settings, { networks }, say) {
   for (const [step, network] of Object.entries(networks)) {
     const sr = await superResolve(lr, network, isGrey(photograph));
     say({ step, number: 0, left: 0, top: 0, photograph: toPhotograph(sr) });
-    if (step === 'faithful') say({ step: 'done' });
+    say({ step: 'done', network: step });
   }
 }
 

@@ -77,7 +77,7 @@ def judge(place: Box) -> str | None:
         The reason, in a few words; None if it should be restored.
     """
     if place.side > LARGEST:
-        return f"left alone: sharp as it is, with {place.side:.0f} pixels"
+        return f"left alone: large as it is, with {place.side:.0f} pixels"
     return None
 
 

@@ -99,7 +99,7 @@ def test_what_was_done_is_written_and_shown(
     code, text, _ = run(capsys, *words, "--resume")
     assert code == 0 and text.splitlines()[0] == f"0 restored, 0 failed, 1 were there: see {tmp_path / 'out'}"
     code, text, _ = run(capsys, *words, "--faces", tmp_path / "boxes.json")
-    assert code == 0 and "sharp as it is, with 39 pixels" in text and "0 restored, 0 failed, 1 left as they are" in text
+    assert code == 0 and "large as it is, with 39 pixels" in text and "0 restored, 0 failed, 1 left as they are" in text
     assert "searched" not in text
 
 
@@ -353,7 +353,7 @@ def test_every_public_name_is_there() -> None:
     [
         (["restores", "a.jpg"], "there is no command 'restores' (did you mean restore?): choose restore, evaluate"),
         (["fly"], "there is no command 'fly': choose restore"),
-        (["train", "--faces", "x", "--out", "y", "--set", "train.epoch=3"], "no field epoch (did you mean epochs?)"),
+        (["train", "--faces", "x", "--out", "y", "--set", "train.epoch=3"], "no field epoch (did you mean epochs?)."),
         (["train", "--faces", "x", "--out", "y", "--start", "lite-x5"], "no weights 'lite-x5' (did you mean lite-x"),
         (["evaluate", "--sr", "x", "--hr", "y", "--metrics", "psnt"], "no metric 'psnt' (did you mean psnr?)"),
     ],

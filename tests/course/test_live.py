@@ -1,6 +1,7 @@
 """A picture of a widget in a browser, with a model that notes what is sent: pointer, keys, and what a redraw keeps."""
 
 import json
+import re
 
 import pytest
 import torch
@@ -20,7 +21,8 @@ RENDER = """async ([script, html]) => {
     const model = {get: () => window.html, send: message => sent.push(message), on: (_, f) => heard.push(f)};
     window.redraw = html => { window.html = html; heard.forEach(f => f()); };
     document.body.innerHTML = '<div class="widget-vbox"><div class="widget-inline-hbox">'
-        + '<label class="widget-label">blur</label><div class="noUi-handle"></div></div></div>';
+        + '<label class="widget-label">blur</label><div class="noUi-handle" aria-valuetext="0"></div>'
+        + '<div class="widget-readout">4</div></div><button class="widget-upload"><i></i>your own (0)</button></div>';
     const el = document.body.firstChild.appendChild(document.createElement('div'));
     render({model, el});
 }"""
@@ -136,13 +138,14 @@ def test_a_notebook_does_not_take_the_keyboard(show):
 def test_the_right_picture_is_saved(show):
     images = {"before": torch.zeros(3, 8, 8), "after": torch.ones(3, 8, 8)}
     page = show(split_html(images, "a face", "one", save="restored.webp"))
+    assert page.locator("before-after").get_by_role("button").count() == 1, "nothing to zoom"
     with page.expect_download() as download:
         page.get_by_role("button", name="Save the picture after").click()
     assert download.value.suggested_filename == "restored.webp"
     assert torch.equal(read_image(download.value.path()), images["after"])
-    assert page.get_by_role("button").count() == 1, "nothing to zoom"
+    page.mouse.move(0, 700)
     page = show(split_html(images, "a face", "one"))
-    assert page.get_by_role("button").count() == 0
+    assert page.locator("before-after").get_by_role("button").count() == 0
 
 
 def test_another_size_shows_the_same_place_and_no_size_forgets_none(show):
@@ -171,6 +174,46 @@ def test_what_is_left_of_a_widget_without_a_kernel_is_its_picture():
     assert panel._repr_mimebundle_()["text/html"] == handle() + panel.picture.value
 
 
-def test_a_slider_is_called_by_what_stands_beside_it(show):
+def test_a_slider_says_what_stands_beside_it(show):
+    """Its name, and its value in place of an index, also when it was moved."""
     page = show(tokens(12, 11))
     page.wait_for_function("document.querySelector('.noUi-handle').ariaLabel === 'blur'")
+    handle = page.locator(".noUi-handle")
+    assert handle.get_attribute("aria-valuetext") == "4"
+    page.evaluate("document.querySelector('.widget-readout').textContent = '8'")
+    assert handle.get_attribute("aria-valuetext") == "8"
+    handle.evaluate("handle => handle.ariaValueText = '1'")
+    assert handle.get_attribute("aria-valuetext") == "8"
+
+
+def test_an_upload_is_not_counted_on_its_button(show):
+    page = show(tokens(12, 11))
+    page.get_by_role("button", name=re.compile("^your own$")).wait_for()
+    page.evaluate("document.querySelector('.widget-upload').replaceChildren('your own (1)')")
+    page.get_by_role("button", name=re.compile("^your own$")).wait_for()
+
+
+def test_a_small_picture_can_be_enlarged_and_shows_the_way_back(show):
+    """Buttons only while somebody is at it, or it is enlarged; none for 1:1, which it has passed already."""
+    images = {"before": torch.zeros(3, 8, 8), "after": torch.ones(3, 8, 8)}
+    page = show(split_html(images, "a face", "one"))
+    page.mouse.move(0, 700)
+    split, out = page.locator("before-after"), page.get_by_role("button", name="Zoom out")
+    assert not out.is_visible()
+    split.hover()
+    assert out.is_visible() and not page.get_by_role("button", name="One pixel").is_visible()
+    split.dblclick(position={"x": 100, "y": 60})
+    page.mouse.move(0, 700)
+    assert out.is_visible()
+    while out.is_enabled():
+        out.click()
+    assert split.evaluate("e => e.view.zoom") == 1
+    page.mouse.move(0, 700)
+    assert not out.is_visible()
+
+
+def test_one_to_one_is_offered_where_there_is_more_to_see(show):
+    images = {"before": torch.zeros(3, 600, 600), "after": torch.ones(3, 600, 600)}
+    page = show(split_html(images, "a face", "one"))
+    page.get_by_role("button", name="One pixel").click()
+    assert page.locator("before-after").evaluate("e => e.view.zoom") == pytest.approx(600 / 384, abs=0.01)

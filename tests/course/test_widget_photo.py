@@ -54,8 +54,8 @@ def upload(panel, name: str, content: bytes) -> None:
 
 def test_every_control_changes_the_picture(panel) -> None:
     states = [panel.picture.value]
-    for control, value in (("strength", 0.5), ("photograph", "two"), ("face", 1)):
-        panel.controls[control].value = value
+    for control, value in (("strength", 0.5), ("photograph", "two"), ("face", None)):
+        panel.controls[control].value = 1 - panel.controls["face"].value if value is None else value
         states.append(panel.picture.value)
     assert len(set(states)) == 4
     assert all(state.count("<img alt=") == 3 for state in states)
@@ -99,10 +99,11 @@ def test_the_strength_computes_nothing_and_is_quick(panel, model: ELSFace, monke
 
 
 def test_a_face_is_clicked_where_it_is(panel, photo: Tensor) -> None:
-    """Its place in the picture is that of its square, in the pixels that the browser shows."""
+    """Its place in the picture is that of its square, in the pixels that the browser shows; from left to right."""
     panel.controls["photograph"].value = "two"
     image = torch.cat([photo, F.pad(photo.flip(2), (24, 0))], 2)
-    for index, box in enumerate(find_faces(image)):
+    boxes = sorted(find_faces(image), key=lambda box: box.x)
+    for index, box in enumerate(boxes):
         click(panel.picture, pick=index)
         assert panel.controls["face"].value == index
         place = re.search(rf'data-pick="{index}" aria-checked="true".*?left:(\d+)px;top:(\d+)px', panel.picture.value)
@@ -115,7 +116,15 @@ def test_a_large_face_is_shrunk(model: ELSFace) -> None:
     panel = photo_restorer(model, {"large": portraits()["astronaut"]})
     assert panel.values["side"] == pytest.approx(LARGEST)
     width = round(512 * LARGEST / find_faces(portraits()["astronaut"])[0].side)
-    assert f"{width}×{width}, 1 found" in panel.picture.value
+    assert f"{width}×{width}, shrunk from 512×512, 1 found" in panel.picture.value
+
+
+def test_the_largest_face_is_shown_first(model: ELSFace, photo: Tensor) -> None:
+    left, right = F.interpolate(photo[None], scale_factor=0.8, mode="bicubic").clamp(0, 1)[0], photo
+    left = F.pad(left, (0, 0, 0, right.shape[1] - left.shape[1]))
+    panel = photo_restorer(model, {"two": torch.cat([left, right], 2)})
+    assert panel.controls["face"].value == 1
+    assert "face 2, " in panel.picture.value
 
 
 def test_an_upload_appears_and_a_bad_one_does_not(panel, photo: Tensor) -> None:
@@ -123,7 +132,7 @@ def test_an_upload_appears_and_a_bad_one_does_not(panel, photo: Tensor) -> None:
     panel.message.observe(lambda change: said.append(change["new"]), names="value")
     upload(panel, "me.png", png(photo))
     assert said == ["me.png: looking for faces …", "me.png: 1 found"]
-    assert panel.controls["photograph"].value.startswith("me.png")
+    assert panel.controls["photograph"].value == "me.png"
     assert panel.values["faces"] == 1
     for name, content, says in (
         ("notes.txt", b"no picture", "is not an image"),
@@ -133,6 +142,8 @@ def test_an_upload_appears_and_a_bad_one_does_not(panel, photo: Tensor) -> None:
         assert panel.message.value.startswith(name)
         assert says in panel.message.value
         assert len(panel.controls["photograph"].options) == 3
+    upload(panel, "me.png", png(photo.flip(2)))
+    assert panel.controls["photograph"].value == "me.png (2)"
 
 
 def test_what_shows_no_face_is_refused(model: ELSFace) -> None:

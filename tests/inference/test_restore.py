@@ -121,7 +121,7 @@ def test_a_large_face_is_left_as_it_is_and_that_is_said(
     (result,) = restore(photo, weights=model, paste=True)
     assert torch.equal(result.image, upscale(photo[None], 4)[0])
     (face,) = result.faces
-    assert not face.restored and face.after is None and "sharp as it is, with 39 pixels" in face.judgement
+    assert not face.restored and face.after is None and "large as it is, with 39 pixels" in face.judgement
     (result,) = restore(photo, weights=model)
     assert result.images == [] and result.error is None
     with pytest.raises(ElsfaceError, match="left alone"):

@@ -274,7 +274,8 @@ REFUSED = {
     "streams must be one of": {"streams": "none"},
     "channels must be of type int": {"channels": 60.0},
     "bicubic_skip must be of type bool": {"bicubic_skip": 1},
-    "ELSFaceConfig has no field colour": {"colour": 1},
+    r"ELSFaceConfig has no field channel \(did you mean channels\?\)\.$": {"channel": 1},
+    "ELSFaceConfig has no field colour; it has scale, .*channels": {"colour": 1},
 }
 
 

@@ -8,8 +8,9 @@
  * enlarged; drag the picture when it is; Ctrl and wheel, two fingers or a double click enlarge. Keyboard: arrows, Home
  * and End move the handle, + and - enlarge, 0 shows all, Shift and arrows move the picture.
  *
- * Attributes: plain (no buttons for zoom), still (no handle: nothing has changed yet), left and right (what the two
- * pictures are called, if not Before and After), save (the name of a file: a button saves the picture after, an <img>).
+ * Attributes: plain (buttons for zoom only while somebody is at the picture, or it is enlarged), still (no handle:
+ * nothing has changed yet), left and right (what the two pictures are called, if not Before and After), save (the name
+ * of a file: a button saves the picture after, an <img>).
  * Style: --before-after-height, the most that it may take; --before-after-widest, how many times as wide as high it may
  * be, beyond which there is ground above and below a wide picture; --before-after-focus, the colour of the ring around
  * the handle when it has the keyboard.
@@ -27,7 +28,7 @@ const STYLE = `
   margin: 0 !important; object-fit: fill; transform-origin: 0 0; pointer-events: none;
   transform: translate(var(--x, 0), var(--y, 0)) scale(var(--zoom, 1)); }
 .glide ::slotted(*) { transition: transform 0.7s cubic-bezier(0.3, 0, 0.1, 1); }
-.line { position: absolute; inset-block: 0; left: var(--split); width: 2px; margin-left: -1px; background: #fff;
+.line { position: absolute; inset-block: max(0px, var(--y, 0px)); left: var(--split); width: 2px; margin-left: -1px; background: #fff;
   box-shadow: 0 0 3px rgb(0 0 0 / 0.5); pointer-events: none; }
 .knob { position: absolute; top: 50%; left: 50%; width: 40px; height: 40px; margin: -20px; border-radius: 50%;
   background: #fff; box-shadow: 0 1px 6px rgb(0 0 0 / 0.4); display: grid; place-items: center; color: #222; }
@@ -44,7 +45,8 @@ input:focus-visible ~ .line .knob { outline: 3px solid var(--before-after-focus,
 .zoom button:hover { background: rgb(255 255 255 / 0.18); }
 .zoom button:disabled { opacity: 0.4; cursor: default; }
 .zoom button:focus-visible { outline: 3px solid #fff; outline-offset: -4px; border-radius: 99px; }
-:host([plain]) .zoom button:not([data-zoom=save]), :host(:not([save])) [data-zoom=save],
+:host([plain]) .frame:not(:hover, :focus-within, .near) .zoom button:not([data-zoom=save]),
+:host(:not([save])) [data-zoom=save], .zoom button[hidden],
 :host([still]) :is(.line, .tag, input) { display: none; }
 @media (prefers-reduced-motion: reduce) { .glide ::slotted(*) { transition: none; } }
 `;
@@ -167,6 +169,7 @@ export class BeforeAfter extends HTMLElement {
       style.setProperty(`--${name}`, value);
     }
     this.frame.querySelector('[data-zoom=out]').disabled = zoom === 1;
+    this.frame.querySelector('[data-zoom=one]').hidden = this.one <= 1; // enlarged as it is: there is no way to it
   }
 
   /** Enlarges by a factor; the place (x, y) of the frame stays where it is. */

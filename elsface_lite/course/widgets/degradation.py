@@ -3,6 +3,7 @@
 import html
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
+from itertools import chain, count
 from math import ceil
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -23,6 +24,8 @@ from ...training.losses import gaussian_blur
 from ..plots import faces_html
 from .live import WIDE, Panel, Picture, chooser
 from .pictures import psnr_text, split_html
+
+PAIR = 176  # pixels of HR and LR in the browser: one above the other they are as high as what is compared
 
 
 def degradation_explorer(model: ELSFace, faces: Mapping[str, Tensor]) -> ipywidgets.VBox:
@@ -92,8 +95,8 @@ def _compared_html(hr: Tensor, lr: Tensor, bicubic: Tensor, sr: Tensor) -> str:
     split = split_html(
         {"bicubic": bicubic, "restored": sr}, "the face, from its LR pixels", gained, save="restored.webp"
     )
-    pair = faces_html({f"HR, {sizes[0]}": hr, f"LR, {sizes[1]}": lr}, "The HR face and the LR face made of it", 256)
-    return f'<div style="display:flex;flex-wrap:wrap;align-items:flex-end;gap:10px">{split}{pair}</div>'
+    pair = faces_html({f"HR, {sizes[0]}": hr, f"LR, {sizes[1]}": lr}, "The HR face and the LR face made of it", PAIR)
+    return f'<div style="display:flex;flex-wrap:wrap;gap:10px">{split}<div style="width:{PAIR}px">{pair}</div></div>'
 
 
 def uploads(value: dict[str, Any] | Sequence[dict[str, Any]]) -> list[tuple[str, bytes]]:
@@ -101,6 +104,11 @@ def uploads(value: dict[str, Any] | Sequence[dict[str, Any]]) -> list[tuple[str,
     if isinstance(value, dict):
         return [(name, bytes(file["content"])) for name, file in value.items()]
     return [(file["name"], bytes(file["content"])) for file in value]
+
+
+def new_label(name: str, taken: Mapping[str, Any]) -> str:
+    """What a menu calls an upload: its name, with a number where that is taken."""
+    return next(label for label in chain([name], (f"{name} ({n})" for n in count(2))) if label not in taken)
 
 
 def read_upload(name: str, content: bytes) -> Tensor:
@@ -145,7 +153,7 @@ def _add_uploads(value: dict[str, Any] | Sequence[dict[str, Any]], faces: dict[s
     for name, content in uploads(value):
         try:
             face, what = uploaded_face(name, content)
-            faces[f"{name} ({len(faces)})"] = face
+            faces[new_label(name, faces)] = face
         except ElsfaceError as error:
             what = str(error)
         words.append(html.escape(what))

@@ -35,9 +35,9 @@ def hfeb_explorer(model: ELSFace, faces: Mapping[str, Tensor]) -> ipywidgets.VBo
 
     Returns:
         A box whose `controls` are, by name, `face` (clicked) and the checkboxes `transformer`, `hfeb1`, `hfeb2` ...;
-        whose `picture` is the HTML that shows the restored face, its difference from the whole network's, and the
-        changes by band; and whose `values` are `psnr` in dB, and the changes against the whole network in dB,
-        `psnr_change` by band of the HR face and `energy_change` by octave of the fused features.
+        whose `picture` is the HTML that shows the restored face and, once something is off, its difference from the
+        whole network's and the changes by band; and whose `values` are `psnr` in dB, and the changes against the whole
+        network in dB, `psnr_change` by band of the HR face and `energy_change` by octave of the fused features.
 
     Raises:
         ElsfaceError: the model has one stream only, or no HFEB, or there is no face.
@@ -109,16 +109,20 @@ def _hfeb_html(
         "psnr_change": (band_psnr(sr, hr, BANDS) - band_psnr(whole_sr, hr, BANDS))[0].tolist(),
         "energy_change": (10 * (energy[0] - energy[1])).tolist(),
     }
-    apart = 255 * (sr - whole_sr).abs().max().item()
     faces = [
         picture_html(hr[0], "The true face, as it is", "HR"),
         picture_html(sr[0], "The face restored by the chosen blocks", f"restored, {psnr_text(sr, hr)}"),
+    ]
+    if chosen is whole:
+        return values, row_html(faces)
+    apart = 255 * (sr - whole_sr).abs().max().item()
+    faces.append(
         picture_html(
             0.5 + 8 * (sr - whole_sr)[0],
             f"What the chosen blocks change, eightfold on grey; at most {apart:.0f} of 255",
             f"minus the whole network, ×8, at most {apart:.0f} / 255",
-        ),
-    ]
+        )
+    )
     charts = [
         _changes_html(values["psnr_change"], BANDS, "PSNR by band, change in dB", "cycles per HR pixel"),
         _changes_html(values["energy_change"], OCTAVES, "fused features' energy, change in dB", "cycles per token"),

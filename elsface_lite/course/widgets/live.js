@@ -35,11 +35,37 @@ function describe(root) {
   for (const element of root.querySelectorAll('[tabindex], before-after')) element.dataset.lmSuppressShortcuts = '';
 }
 
-/** The sliders of this widget get the names that stand beside them. */
+/** The sliders of this widget get the names and the values that stand beside them: their own value may be an index. */
 function nameSliders(box) {
   for (const handle of box?.querySelectorAll('.noUi-handle') ?? []) {
-    handle.ariaLabel = handle.closest('.widget-inline-hbox')?.querySelector('.widget-label')?.textContent;
+    const row = handle.closest('.widget-inline-hbox'), text = (name) => row?.querySelector(name)?.textContent;
+    handle.ariaLabel = text('.widget-label');
+    const tell = () => {
+      const value = text('.widget-readout');
+      if (value && handle.ariaValueText !== value) handle.ariaValueText = value;
+    };
+    tell();
+    if (row) always(tell, row, { subtree: true, childList: true, characterData: true, attributeFilter: ['aria-valuetext'] });
   }
+}
+
+/** A button for uploads is called what it is called, and does not count them. */
+function nameUploads(box) {
+  for (const button of box?.querySelectorAll('.widget-upload') ?? []) {
+    const tell = () => {
+      const { lastChild } = button, name = lastChild?.data?.replace(/ \(\d+\)$/, '');
+      if (name && name !== lastChild.data) lastChild.data = name;
+    };
+    tell();
+    always(tell, button, { childList: true });
+  }
+}
+
+const watched = new WeakSet();
+/** Calls it whenever the element changes in such a way; set up once. */
+function always(tell, element, changes) {
+  if (!watched.has(element)) new MutationObserver(tell).observe(element, changes);
+  watched.add(element);
 }
 
 const CONTROLS = '.widget-vbox:has(.live-picture) :is(.noUi-handle, select, input, button, [tabindex], before-after)';
@@ -102,7 +128,10 @@ function render({ model, el }) {
   });
   model.on('change:value', draw);
   draw();
-  new ResizeObserver(() => nameSliders(el.closest('.widget-vbox'))).observe(el); // once it is in the page
+  new ResizeObserver(() => { // once it is in the page
+    nameSliders(el.closest('.widget-vbox'));
+    nameUploads(el.closest('.widget-vbox'));
+  }).observe(el);
 }
 
 export default { render };

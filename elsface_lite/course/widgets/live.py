@@ -35,6 +35,8 @@ class Picture(anywidget.AnyWidget):
     """
 
     _esm = "\n".join(HERE.joinpath(name).read_text(encoding="utf-8") for name in ("before_after.js", "live.js"))
+    # JupyterLab's own handles are white, and so is its page.
+    _css = ".widget-vbox:has(.live-picture) .noUi-handle { border: 2px solid var(--jp-brand-color1, blue) !important; }"
     value = traitlets.Unicode().tag(sync=True)
 
     def __init__(self, picked: Callable[[dict[str, int]], None] | None = None, **traits: Any) -> None:

@@ -17,7 +17,7 @@ from ...errors import ElsfaceError
 from ...inference.faces import Box, crop_face, cut_around, find_faces, paste_face
 from ...network.elsface import ELSFace
 from ..plots import COLORS
-from .degradation import read_upload, uploads
+from .degradation import new_label, read_upload, uploads
 from .live import WIDE, Panel, Picture, chooser
 from .pictures import img_html, row_html, split_html
 
@@ -39,7 +39,7 @@ def photo_restorer(model: ELSFace, photographs: Mapping[str, Tensor]) -> ipywidg
         by bicubic, 1: restored), and `upload`; whose `picture` is the HTML with the chosen face before and after, and
         the photograph with its faces marked; whose `values` are `faces` (how many), `side` (of the
         chosen one, in pixels) and `change` (mean over its picture, in 8-bit levels); and whose `message` is the HTML
-        that says what became of an upload.
+        that says what became of an upload. Faces are counted from left to right, and the largest is shown first.
 
     Raises:
         ElsfaceError: no photograph, or one of them shows no face.
@@ -56,7 +56,7 @@ def photo_restorer(model: ELSFace, photographs: Mapping[str, Tensor]) -> ipywidg
     box = Panel()
     box.controls, box.message = controls, ipywidgets.HTML()
     box.picture = Picture(lambda asked: setattr(controls["face"], "index", asked["pick"]))
-    pictures = {name: image for name, (image, _) in found.items()}
+    pictures = {name: image for name, (image, *_) in found.items()}
     restored = lru_cache(maxsize=32)(lambda name, face: _before_and_after(model, found[name][0], found[name][1][face]))
     overview = lru_cache(maxsize=32)(lambda name, face: _overview_html(*found[name], face))
 
@@ -71,11 +71,11 @@ def photo_restorer(model: ELSFace, photographs: Mapping[str, Tensor]) -> ipywidg
         box.picture.value = row_html([split, overview(name, face)])
 
     def choose(change: object = None) -> None:
-        _, boxes = found[controls["photograph"].value]
+        _, boxes, _ = found[controls["photograph"].value]
         labels = [f"{number} of {len(boxes)}: {round(b.side)} pixels" for number, b in enumerate(boxes, 1)]
         controls["face"].unobserve(draw, names="value")
         controls["face"].options = [(label, index) for index, label in enumerate(labels)]
-        controls["face"].index = 0
+        controls["face"].index = max(range(len(boxes)), key=lambda index: boxes[index].side)
         controls["face"].observe(draw, names="value")
         draw()
 
@@ -84,7 +84,7 @@ def photo_restorer(model: ELSFace, photographs: Mapping[str, Tensor]) -> ipywidg
         for name, content in uploads(controls["upload"].value):
             box.message.value = html.escape(f"{name}: looking for faces …")
             try:
-                key = f"{name} ({len(found)})"
+                key = new_label(name, found)
                 found[key] = _faces_of(name, read_upload(name, content))
                 pictures[key] = found[key][0]
                 words.append(f"{name}: {len(found[key][1])} found")
@@ -104,19 +104,24 @@ def photo_restorer(model: ELSFace, photographs: Mapping[str, Tensor]) -> ipywidg
     return box
 
 
-def _faces_of(name: str, image: Tensor) -> tuple[Tensor, list[Box]]:
-    """The photograph, small enough, and the faces in it.
+def _faces_of(name: str, image: Tensor) -> tuple[Tensor, list[Box], str]:
+    """The photograph, small enough, the faces in it from left to right, and how large it is, in words.
 
     Raises:
         ElsfaceError: there is none.
     """
-    boxes = find_faces(image)
+    boxes = sorted(find_faces(image), key=lambda box: box.x)
     if not boxes:
         raise ElsfaceError(f"{name}: no face found; an upright one, seen from the front, is found most easily.")
-    factor = LARGEST / boxes[0].side
+    factor = LARGEST / max(box.side for box in boxes)
     if factor >= 1:
-        return image, boxes
-    return _resized(image, factor), [box.scaled(factor) for box in boxes]
+        return image, boxes, _size(image)
+    small = _resized(image, factor)
+    return small, [box.scaled(factor) for box in boxes], f"{_size(small)}, shrunk from {_size(image)}"
+
+
+def _size(image: Tensor) -> str:
+    return f"{image.shape[-1]}×{image.shape[-2]}"
 
 
 @torch.inference_mode()
@@ -135,7 +140,7 @@ def _resized(image: Tensor, factor: float) -> Tensor:
     return quantize(F.interpolate(image[None], size, mode="bicubic", antialias=True)[0])
 
 
-def _overview_html(image: Tensor, boxes: list[Box], face: int) -> str:
+def _overview_html(image: Tensor, boxes: list[Box], size: str, face: int) -> str:
     """The photograph, each face in a square that can be clicked, the chosen one in a thick blue one."""
     factor = SHOWN / image.shape[-1]
     picture = Image.fromarray((255 * _resized(image, factor)).round().byte().permute(1, 2, 0).contiguous().numpy())
@@ -149,7 +154,7 @@ def _overview_html(image: Tensor, boxes: list[Box], face: int) -> str:
         places.append(_place_html(box.scaled(factor), f"face {index + 1}, {round(box.side)} pixels", index, face))
     buffer = BytesIO()
     picture.save(buffer, format="WEBP", quality=85)  # a third of a JPEG
-    caption = f"{image.shape[-1]}×{image.shape[-2]}, {len(boxes)} found"
+    caption = f"{size}, {len(boxes)} found"
     alt = f"{len(boxes)} faces marked in a photograph of {image.shape[-1]} by {image.shape[-2]} pixels"
     figure = img_html("webp", buffer.getvalue(), alt, caption, SHOWN)
     group = f'role="radiogroup" aria-label="faces" style="position:relative;width:{SHOWN}px"'

@@ -26,9 +26,9 @@ def sharpening_explorer(face: Tensor) -> ipywidgets.VBox:
     Returns:
         A box whose `controls` are, by name, the sliders `taps` (of the Gaussian), `amount` (how much of the detail is
         added) and `threshold` (in 8-bit levels, -1 for off); whose `picture` is the HTML that shows the face before and
-        after with a handle, what was added on grey, the mask, and the transfer function; and whose `values` are the
-        numbers in it: `sigma` in pixels, `added` in 8-bit levels (mean size), `share` of the mask (mean, 0 to 1), and
-        the `formula` and `measured` factor by which a wave of 1/8 cycle per pixel is enlarged.
+        after with a handle, what was added on grey, the mask if there is a threshold, and the transfer function; and
+        whose `values` are the numbers in it: `sigma` in pixels, `added` in 8-bit levels (mean size), `share` of the
+        mask (mean, 0 to 1), and the `formula` and `measured` factor by which a wave of 1/8 cycle per pixel is enlarged.
 
     Raises:
         ElsfaceError: the face has another shape, or is smaller than 16 pixels.
@@ -91,21 +91,19 @@ def _sharpened(
     }
     curve = _gain_svg(frequencies.tolist(), formula.tolist(), measured.tolist())
     said = f"transfer at 1/8: {values['formula']:.2f} by the formula, {values['measured']:.2f} measured"
-    share = f"{100 * values['share']:.0f} % of the face"
-    where = "no threshold: everywhere" if threshold is None else f"threshold mask: {share}"
     split = split_html(
         {"original": face[0], "sharpened": sharp[0]},
         "the face under the unsharp mask",
         f"{taps} taps, sigma {sigma:.1f} pixels",
         256,
     )
-    pictures = {
-        f"added, on grey: {values['added']:.1f} of 255": (sharp - face)[0] + 0.5,
-        where: _framed(mask[0]),
-    }
+    pictures, alt = {f"added, on grey: {values['added']:.1f} of 255": (sharp - face)[0] + 0.5}, "what sharpening added"
+    if threshold is not None:
+        pictures[f"threshold mask: {100 * values['share']:.0f} % of the face"] = _framed(mask[0])
+        alt = "what sharpening added, on grey, and the threshold mask, bright where it sharpens"
     return values, [
         split,
-        faces_html(pictures, "what sharpening added, on grey, and the threshold mask, bright where it sharpens", 256),
+        faces_html(pictures, alt, 256),
         img_html("svg+xml", curve.encode(), f"Transfer function of the unsharp mask; {said}", said, 320),
     ]
 
