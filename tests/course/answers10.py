@@ -58,8 +58,8 @@ def by_where(u):
     return torch.where(u.abs() >= 1, 0, torch.where(u.abs() <= 0.75, 1, 3 * t**2 - 2 * t**3))
 
 
-def by_scipy(image, along, across, angle, reach=4.0):
-    half = max(1, math.ceil(reach * max(along, across)))
+def by_scipy(image, along, across, angle, reach=3.0, whole=math.ceil):
+    half = max(1, whole(reach * max(along, across)))
     y, x = np.mgrid[-half : half + 1, -half : half + 1]
     turn = np.array([[math.cos(angle), math.sin(angle)], [-math.sin(angle), math.cos(angle)]])
     u, v = np.tensordot(turn, np.stack([x, y]), 1)
@@ -67,12 +67,13 @@ def by_scipy(image, along, across, angle, reach=4.0):
     return np.stack([convolve(plane, kernel / kernel.sum(), mode="mirror") for plane in image.double().numpy()])
 
 
-def own_noise(picture, level, draw, half=True, clip=True, cut=False, grey=None, small=SMALL):
+def own_noise(picture, level, draw, half=True, clip=True, cut=False, grey=None, small=SMALL, mean=False):
     single = draw.happens(GREY_NOISE) if grey is None else (draw.happens(GREY_NOISE), grey)[1]
     if half and picture.width < small:
         level = level / 2
     values = np.array(picture, dtype=np.float64)
-    values += level * draw.normal(picture.height, picture.width, 1 if single else 3)
+    noise = draw.normal(picture.height, picture.width, 1 if single and not mean else 3)
+    values += level * (noise.mean(2, keepdims=True) if single else noise)
     values = values if cut else np.rint(values)
     return (np.clip(values, 0, 255) if clip else values).astype(np.int64).astype(np.uint8)
 
@@ -122,11 +123,15 @@ WRONG = {
         (lambda landmarks: by_formula(landmarks, lambda ours, theirs: ours * theirs.conjugate()), "other way"),
         (lambda landmarks: by_formula(landmarks, lambda ours, theirs: ours.conjugate() * theirs, middle=0), "means"),
         (lambda landmarks: by_formula(landmarks, lambda ours, theirs: ours.conjugate() * theirs, off=np.mean), "worst"),
+        (with_box(lambda box: box._replace(side=box.side + 9)), "For landmarks 2"),
         (lambda landmarks: fit_box(landmarks)[0], "two things"),
         (lambda landmarks: print(end=""), "return"),
     ],
     "fade": [
-        (lambda u: ((1 - u.abs()) / 0.25).clamp(0, 1), "bend"),
+        (lambda u: ((1 - u.abs()) / 0.25).clamp(0, 1), "kink"),
+        (lambda u: 0.5 - 0.5 * (math.pi * (4 - 4 * u.abs()).clamp(0, 1)).cos(), "cosine"),
+        (lambda u: ((4 - 4 * u.abs()).clamp(0, 1) * math.pi / 2).sin() ** 2, "cosine"),
+        (lambda u: (lambda t: t**3 * (10 - 15 * t + 6 * t**2))((4 - 4 * u.abs()).clamp(0, 1)), "another smooth step"),
         (lambda u: (u.abs() < 1).float(), "hard edge"),
         (lambda u: 1 - _fade(u), "other way round"),
         (lambda u: _fade(u.clamp(min=0)), "absolute"),
@@ -140,6 +145,11 @@ WRONG = {
         (lambda x, a, b, t: gaussian(x, b, a, t), "swapped"),
         (lambda x, a, b, t: 2 * gaussian(x, a, b, t), "For a tensor"),
         (lambda x, a, b, t: gaussian(x, math.sqrt(a), math.sqrt(b), t), "squared"),
+        (lambda *case: by_scipy(*case, reach=4.0), "too far"),
+        (lambda *case: by_scipy(*case, reach=2.5), "too early"),
+        (lambda *case: by_scipy(*case, reach=2.0), "3 times"),
+        (lambda *case: by_scipy(*case, whole=int), "rounded down"),
+        (lambda *case: by_scipy(*case, whole=round), "nearest"),
         (lambda x, a, b, t: print(end=""), "return"),
     ],
     "noisy": [
@@ -147,13 +157,15 @@ WRONG = {
         (lambda *case: own_noise(*case, grey=True), "always"),
         (lambda *case: own_noise(*case, half=False), "SMALL"),
         (lambda *case: own_noise(*case, small=SMALL + 1), "as wide"),
+        (lambda *case: own_noise(*case, small=1_000), "wider ones get all"),
+        (lambda *case: own_noise(*case, mean=True), "mean of three"),
         (lambda *case: own_noise(*case, clip=False), "wrap"),
         (lambda *case: own_noise(*case, cut=True), "nearest"),
         (lambda picture, level, draw: own_noise(picture, level / 255, draw), "8-bit levels already"),
         (lambda picture, level, draw: picture, "255"),
         (lambda *case: print(end=""), "return"),
     ],
-    "10.1": [(0.35, "clean"), (0.4, "own pixels"), (0.5, "again"), (0.1, "three draws")],
+    "10.1": [(0.35, "clean"), (0.4, "own pixels"), (0.5, "again"), (0.1, "three draws"), (28, "per cent")],
     "10.2": [
         (lambda *case: -best(*case), "sign"),
         (lambda *case: best(*case).clamp(0, 1), "clamp"),
@@ -164,6 +176,7 @@ WRONG = {
     ],
     "10.3": [
         (lambda lr: median(lr, LAPLACE, 6), "0.6745"),
+        (lambda lr: median(lr.mean(1, keepdim=True), LAPLACE, 6 * 0.6745), "root of 3"),
         (lambda lr: median(lr, LAPLACE, 0.6745), "six times"),
         (lambda lr: median(lr, LAPLACE, 1), "four times"),
         (lambda lr: lr.std((1, 2, 3)), "own detail"),

@@ -19,6 +19,7 @@ from . import (
     checkpoint06,
     exercises06,
     exercises09,
+    exercises10,
 )
 
 # By chapter, in the order in which it asks.
@@ -33,7 +34,7 @@ CHAPTERS = {
     "07": chapter07.CHECKS,
     "08": chapter08.CHECKS,
     "09": chapter09.CHECKS | exercises09.CHECKS,
-    "10": chapter10.CHECKS,
+    "10": chapter10.CHECKS | exercises10.CHECKS,
     "11": chapter11.CHECKS,
 }
 CHECKS = {name: check for checks in CHAPTERS.values() for name, check in checks.items()}
