@@ -41,7 +41,7 @@ PALETTE = [COLORS["lr"], COLORS["other"], COLORS["bicubic"], COLORS["sr"], "#CC7
 
 @cache
 def table(name: str) -> list[Row]:
-    """The rows of a table of this folder."""
+    """The rows of a table of this folder, or at another place seen from it."""
     with (HERE / f"{name}.csv").open(encoding="utf-8", newline="") as file:
         return list(csv.DictReader(file))
 
@@ -227,7 +227,7 @@ def draw_sharpness() -> Figure:
     labels = {"psnr": "PSNR, dB", "lpips": "LPIPS-Alex", "fid": "FID", "identity": "identity distance"}
     figure, axes = plt.subplots(1, len(labels), figsize=(11, 2.6), layout="constrained")
     for axis, (metric, label) in zip(axes, labels.items(), strict=True):
-        found = rows("sharpness", metric=metric)
+        found = rows("../data/sharpness", metric=metric)
         places, means = ([float(row[column]) for row in found] for column in ("sharpness", "mean"))
         axis.plot(places, means, "o-", color=COLORS["sr"])
         if all(row["low"] for row in found):
@@ -238,7 +238,7 @@ def draw_sharpness() -> Figure:
 
 
 FIGURES = {"forms": draw_forms, "parts": draw_parts, "scaling": draw_scaling, "quality": draw_quality}
-if (HERE / "sharpness.csv").is_file():  # by perception.py, from faces that may not be part of this repository
+if (HERE / "../data/sharpness.csv").is_file():  # by perception.py, from faces that may not be part of this repository
     FIGURES["sharpness"] = draw_sharpness
 
 

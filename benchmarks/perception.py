@@ -3,7 +3,7 @@
     python benchmarks/perception.py --faces DIR --networks bicubic lite-x4 real-esrgan --csv FILE
     python benchmarks/perception.py --faces DIR --networks ... --degradation blind --side 64 --size 256 --csv FILE
     python benchmarks/perception.py --faces DIR --networks ... --degradation jpeg --csv FILE    # or blur, or noise
-    python benchmarks/perception.py --faces DIR --networks lite-x4 --sharpness 0 0.2 0.4 0.6 0.8 1 --csv sharpness.csv
+    python benchmarks/perception.py --faces DIR --networks lite-x4 --sharpness 0 0.2 0.4 0.6 0.8 1 --csv FILE
     python benchmarks/perception.py --faces DIR --networks ... --quality 75 --csv FILE    # where HR was saved so
 
 A network is "bicubic", weights by name or path, an ONNX file of somebody else's, or "real-esrgan": x4plus (Wang et al.
