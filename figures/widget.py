@@ -43,7 +43,7 @@ def take(page: Any, address: str, token: str) -> list[Image.Image]:
 def main() -> None:
     home = TemporaryDirectory()
     with home as folder, jupyterlab(write_notebook(Path(folder), [CELL])) as (address, token), chromium() as browser:
-        first, *others = take(browser.new_page(viewport={"width": 1000, "height": 1200}), address, token)
+        first, *others = take(browser.new_page(viewport={"width": 1080, "height": 1200}), address, token)
     with whole_file(FIGURES / "widget.webp") as beside:
         first.save(beside, "WEBP", save_all=True, append_images=others, duration=90, loop=0, quality=80, method=6)
 
