@@ -64,9 +64,9 @@ class Config:
         known = [field.name for field in fields(cls)]
         unknown = sorted(values.keys() - set(known))
         if unknown:
-            meant = [did_you_mean(name, known) for name in unknown]
-            named = ", ".join(map("".join, zip(unknown, meant, strict=True)))
-            others = "" if all(meant) else f"; it has {', '.join(known)}"
+            meant = {name: did_you_mean(name, known) for name in unknown}
+            named = ", ".join(name + hint for name, hint in meant.items())
+            others = "" if all(meant.values()) else f"; it has {', '.join(known)}"
             raise ValueError(f"{cls.__name__} has no field {named}{others}.")
         return cls(**values)
 
