@@ -1,9 +1,10 @@
 """Is what `restore` puts back better, and is what it leaves alone better left? Faces whose truth is known.
 
     python benchmarks/judging.py --faces DIR --weights lite-x4-blind --csv benchmarks/judging.csv
+    python benchmarks/judging.py --faces DIR --sharpness 1 --once --csv FILE
 
-The faces are sharp at 256 pixels. Each is spoilt in six ways, restored as in a photograph (halved as its detail allows,
-through the network, judged), and compared with the truth beside bicubic interpolation, by LPIPS and PSNR.
+The faces are sharp at 256 pixels. Each is spoilt in six ways, restored as in a photograph, and compared with the truth
+beside bicubic interpolation, by LPIPS and PSNR. With --once no face goes through the network again.
 """
 
 import argparse
@@ -16,13 +17,14 @@ from torch import Tensor
 from tqdm import tqdm
 
 from elsface_lite.data.blind import Blind
-from elsface_lite.data.degradation import generator, quantize, resize, upscale
+from elsface_lite.data.degradation import generator, resize
 from elsface_lite.data.inputs import as_image
 from elsface_lite.data.sources import faces_in
 from elsface_lite.files import whole_file
+from elsface_lite.inference import judge
 from elsface_lite.inference.box import Box
-from elsface_lite.inference.judge import halved, halvings, judge, unchanged
 from elsface_lite.inference.optimize import optimize
+from elsface_lite.inference.restore import restore
 from elsface_lite.metrics.image import lpips, psnr
 from elsface_lite.network.weights import load_pretrained
 
@@ -35,21 +37,17 @@ def spoilt(hr: Tensor, number: int) -> Iterator[tuple[str, Tensor, Tensor]]:
     small, large = blind(half, generator(number, 0)), blind(hr, generator(number, 1))
     yield "spoilt, 32 pixels", small, half
     yield "spoilt, 64 pixels", large, hr
-    yield "spoilt, 32 pixels, enlarged to 128", resize(small, 128, 128), hr
+    yield "spoilt, 32 pixels, enlarged to 256", resize(small, SIDE, SIDE), hr
     yield "spoilt, 64 pixels, enlarged to 256", resize(large, SIDE, SIDE), hr
     yield "blurred, 256 pixels", resize(resize(hr, 100, 100), SIDE, SIDE), hr
     yield "sharp, 128 pixels", half, hr
 
 
 def restored(network: torch.nn.Module, face: Tensor) -> Tensor | None:
-    """As `restore` does it; None if the face is left alone."""
-    times = halvings(face, face.shape[-1])
-    lr = halved(face, times) if times else face
-    side = lr.shape[-1]
-    if judge(Box(side / 2, side / 2, side)):
-        return None
-    sr = quantize(network(lr[None])[0])
-    return None if unchanged(upscale(lr, 4), sr) else sr
+    """What `restore` makes of a picture that is a face and nothing else; None if it leaves it alone."""
+    side = face.shape[-1]
+    (result,) = restore(face, weights=network, faces={"picture 1": [Box(side / 2, side / 2, side)]})
+    return result.faces[0].after
 
 
 @torch.inference_mode()
@@ -59,9 +57,12 @@ def main() -> None:
     parser.add_argument("--faces", required=True, help="folder of faces, sharp at 256 pixels")
     parser.add_argument("--weights", default="lite-x4-blind")
     parser.add_argument("--sharpness", type=float, default=0.0)
+    parser.add_argument("--once", action="store_true", help="through the network a single time")
     parser.add_argument("--every", type=int, default=1, help="only every so many-th face")
     parser.add_argument("--csv", type=Path, required=True)
     options = parser.parse_args()
+    if options.once:
+        judge.AGAIN = 0  # pixels of a restored face that goes through the network again
     network = optimize(load_pretrained(options.weights, options.sharpness))
     found: dict[str, list[list[float]]] = {}
     for number, path in enumerate(tqdm(faces_in(options.faces)[:: options.every], disable=None)):

@@ -22,17 +22,18 @@ from pathlib import Path
 
 import torch
 from PIL import Image
-from torch import Tensor
+from torch import Tensor, nn
 from tqdm import tqdm
 
 from elsface_lite.data.blind import Blind
 from elsface_lite.data.color import in_tensor, to_pil
-from elsface_lite.data.degradation import Bicubic, Degradation, quantize, resize
+from elsface_lite.data.degradation import Bicubic, Degradation, quantize, resize, upscale
 from elsface_lite.data.pairs import FacePairs
 from elsface_lite.data.sources import faces_in
 from elsface_lite.files import whole_file
 from elsface_lite.inference.optimize import optimize
 from elsface_lite.metrics.evaluator import Evaluator
+from elsface_lite.network.elsface import ELSFaceConfig
 from elsface_lite.network.weights import load_pretrained
 
 SCALE = 4  # of all networks
@@ -44,13 +45,29 @@ ALONE = {
     "noise": {"shrink": (SCALE, SCALE), "blur": (0.1, 0.1), "quality": (98, 98), "clean": 0.0},
     "jpeg": {"shrink": (SCALE, SCALE), "blur": (0.1, 0.1), "noise": 0.0, "clean": 0.0},
 }
-Network = Callable[[Tensor], Tensor]  # (b, 3, h, w) -> (b, 3, 4 h, 4 w)
 
 
-def network_of(name: str, sharpness: float = 0.0) -> Network:
-    """A network by its name on the command line; only one of ours has a sharpness."""
+class Other(nn.Module):
+    """A network of somebody else's: (b, 3, h, w) -> (b, 3, 4 h, 4 w).
+
+    Args:
+        restore: (3, h, w) -> (3, 4 h, 4 w).
+    """
+
+    config = ELSFaceConfig.lite(scale=SCALE)  # `restore` asks it for the scale
+
+    def __init__(self, restore: Callable[[Tensor], Tensor]) -> None:
+        super().__init__()
+        self.restore = restore
+
+    def forward(self, lr: Tensor) -> Tensor:
+        return torch.stack([self.restore(image) for image in lr])
+
+
+def network_of(name: str, sharpness: float = 0.0) -> nn.Module:
+    """A network (b, 3, h, w) -> (b, 3, 4 h, 4 w) by its name on the command line; only one of ours has a sharpness."""
     if name == "bicubic":
-        return lambda lr: resize(lr, SCALE * lr.shape[-2], SCALE * lr.shape[-1])
+        return Other(lambda lr: upscale(lr, SCALE))
     if name == "real-esrgan":
         return real_esrgan()
     if name.endswith(".onnx"):
@@ -58,16 +75,11 @@ def network_of(name: str, sharpness: float = 0.0) -> Network:
 
         session = onnxruntime.InferenceSession(name, providers=["CPUExecutionProvider"])
         entry = session.get_inputs()[0].name
-        return one_by_one(lambda lr: torch.from_numpy(session.run(None, {entry: lr[None].numpy()})[0][0]))
+        return Other(lambda lr: torch.from_numpy(session.run(None, {entry: lr[None].numpy()})[0][0]))
     return optimize(load_pretrained(name, sharpness))
 
 
-def one_by_one(network: Callable[[Tensor], Tensor]) -> Network:
-    """Of a network that takes one picture (3, h, w), one that takes a batch."""
-    return lambda lr: torch.stack([network(image) for image in lr])
-
-
-def real_esrgan() -> Network:
+def real_esrgan() -> Other:
     """x4plus by ncnn, on the CPU."""
     import ncnn
     import numpy as np
@@ -84,7 +96,7 @@ def real_esrgan() -> Network:
         extractor.input("data", ncnn.Mat(lr.numpy()).clone())
         return torch.from_numpy(np.array(extractor.extract("output")[1]))
 
-    return one_by_one(restore)
+    return Other(restore)
 
 
 def degradation_of(name: str, scale: int) -> Degradation:
@@ -103,7 +115,9 @@ def saved(image: Tensor, quality: int) -> Tensor:
 
 
 @torch.inference_mode()
-def measure(network: Network, pairs: FacePairs, metrics: list[str], note: str, quality: int | None = None) -> Evaluator:
+def measure(
+    network: nn.Module, pairs: FacePairs, metrics: list[str], note: str, quality: int | None = None
+) -> Evaluator:
     """What a network makes of all LR faces, measured; as JPEGs of this quality, if one is given."""
     evaluator = Evaluator(metrics)
     for start in tqdm(range(0, len(pairs), BATCH), note, leave=False, disable=None):

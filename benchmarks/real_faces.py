@@ -2,10 +2,11 @@
 
     python benchmarks/real_faces.py --faces DIR --networks bicubic lite-x4 real-esrgan --csv FILE --sheet FILE
 
-A face is a picture of its own, as crops of photographs are, enlarged from whatever the photograph had. Every network
-gets the same LR face: the picture halved as often as it loses no detail by that (`judge.halvings`). What comes out is
-brought back to the size of the picture. A network is named as in perception.py; a row of the sheet is a face, a column
-a network.
+A face is a picture of its own, as crops of photographs are, enlarged from whatever the photograph had. Every network,
+also those of others, is used as `restore` uses ours: it gets the picture halved as often as that loses no detail, and
+goes over its result again while that is smaller than the picture. With --once it does not, and what comes out is
+enlarged by bicubic interpolation. A network is named as in perception.py; a row of the sheet is a face, a column a
+network.
 """
 
 import argparse
@@ -13,25 +14,19 @@ import csv
 from pathlib import Path
 
 import torch
+from judging import restored
 from perception import network_of
-from torch import Tensor
 from torchvision.utils import make_grid
 
-from elsface_lite.data.degradation import quantize, resize
+from elsface_lite.data.degradation import resize
 from elsface_lite.data.images import write_png
 from elsface_lite.data.inputs import as_image
 from elsface_lite.data.sources import faces_in
 from elsface_lite.files import whole_file
-from elsface_lite.inference.judge import halved, halvings
+from elsface_lite.inference import judge
 from elsface_lite.metrics.evaluator import Evaluator
 
 SHOWN = 256  # pixels of a face on the sheet
-
-
-def lr_face(face: Tensor) -> Tensor:
-    """The picture (3, s, s) with as many pixels as its detail needs."""
-    times = halvings(face, face.shape[-1])
-    return halved(face, times) if times else face
 
 
 @torch.inference_mode()
@@ -40,18 +35,22 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--faces", required=True)
     parser.add_argument("--networks", nargs="+", required=True, metavar="NAME")
+    parser.add_argument("--once", action="store_true", help="through the network a single time")
     parser.add_argument("--every", type=int, default=1, help="only every so many-th face")
     parser.add_argument("--csv", type=Path, required=True)
     parser.add_argument("--sheet", type=Path, required=True)
     options = parser.parse_args()
     faces = [as_image(path) for path in faces_in(options.faces)[:: options.every]]
+    if options.once:
+        judge.AGAIN = 0  # pixels of a restored face that goes through the network again
     columns, rows = [], []
     for name in options.networks:
         network, evaluator, column = network_of(name), Evaluator(["niqe"]), []
         for face in faces:
-            sr = resize(quantize(network(lr_face(face)[None])), *face.shape[-2:])
-            evaluator.update(sr, face[None])
-            column.append(resize(sr[0], SHOWN, SHOWN))
+            sr = restored(network, face)
+            sr = face if sr is None else resize(sr, *face.shape[-2:])
+            evaluator.update(sr[None], face[None])
+            column.append(resize(sr, SHOWN, SHOWN))
         columns.append(column)
         (row,) = evaluator.table()
         rows.append([Path(name).stem, *(f"{value:.4f}" for value in (row.mean, row.low, row.high)), row.n])

@@ -44,6 +44,16 @@ export function judge({ side }, { detailedFace, largestFace }) {
   return null;
 }
 
+/**
+ * Whether a restored face goes through the network again, from half of its pixels: it is smaller than it was.
+ *
+ * @param {number} side of the restored face
+ * @param {number} before of the face in its photograph
+ */
+export function unfinished(side, before, { again }) {
+  return side < before && side <= again;
+}
+
 /** Why a restored face is not put back; null if it is. */
 export function unchanged(before, after, { visible }) {
   const sum = after.data.reduce((total, value, i) => total + (value - before.data[i]) ** 2, 0);

@@ -8,7 +8,7 @@
 import { scaled } from './box.js';
 import { cropFace, cutAround, pasteFace } from './faces.js';
 import { findFaces } from './finder.js';
-import { halved, halvings, judge, unchanged } from './judge.js';
+import { halved, halvings, judge, unchanged, unfinished } from './judge.js';
 import { clamped, cut, enlarge, isGrey, makeGrey, resize, toPhotograph } from './pictures.js';
 
 /**
@@ -22,7 +22,7 @@ import { clamped, cut, enlarge, isGrey, makeGrey, resize, toPhotograph } from '.
 export async function restoreFaces(photograph, settings, { networks, stages }, say) {
   const boxes = await findFaces(photograph, settings, stages);
   const factor = boxes.length ? enlargement(photograph, settings) : 1, large = enlarge(photograph, factor);
-  const faces = boxes.map((box) => ({ ...lrFace(photograph, box, settings), there: scaled(box, factor) }));
+  const faces = boxes.map((box) => ({ ...lrFace(photograph, box, settings), box, there: scaled(box, factor) }));
   for (const face of faces) face.kept = judge(face.place, settings);
   say({ step: 'found', photograph: copy(large), faces: faces.map(({ lr, there, kept }) => (
     { ...there, pixels: lr.width * lr.height, kept })) });
@@ -31,10 +31,11 @@ export async function restoreFaces(photograph, settings, { networks, stages }, s
     const whole = copy(large);
     for (const [number, face] of faces.entries()) {
       if (face.kept) continue;
-      const { lr, place, there } = face;
-      const upright = (image) => cropFace(image, scaled(place, scale), scale * Math.round(place.side));
-      const after = upright(await superResolve(lr, network, grey));
-      face.kept = unchanged(upright(clamped(resize(lr, scale * lr.width, scale * lr.height))), after, settings);
+      const { lr, place, box, there } = face, { sr, times } = await superResolveAgain(lr, place, box, network, settings);
+      if (grey) makeGrey(sr);
+      const upright = (image, by) => cropFace(image, scaled(place, by), times * Math.round(place.side));
+      const before = upright(clamped(resize(lr, scale * lr.width, scale * lr.height)), scale), after = upright(sr, times);
+      face.kept = unchanged(before, after, settings);
       if (face.kept) {
         say({ step: 'left', number, kept: face.kept });
         continue;
@@ -64,17 +65,20 @@ export async function restoreWhole(photograph, settings, { networks }, say) {
         photograph: enlarge(photograph, settings.scale) });
   const lr = cut(photograph, { left: 0, top: 0, right: width, bottom: height });
   for (const [step, network] of Object.entries(networks)) {
-    const sr = await superResolve(lr, network, isGrey(photograph));
+    const sr = clamped(await network(lr));
+    if (isGrey(photograph)) makeGrey(sr);
     say({ step, number: 0, left: 0, top: 0, photograph: toPhotograph(sr) });
     say({ step: 'done', network: step });
   }
 }
 
-/** Through the network; a photograph without colours gets none. */
-async function superResolve(face, network, grey) {
-  const sr = clamped(await network(face));
-  if (grey) makeGrey(sr);
-  return sr;
+/** Through the network, again as long as the face is smaller than in its photograph; and how many times larger it is. */
+async function superResolveAgain(lr, place, box, network, settings) {
+  let sr = clamped(await network(lr)), times = settings.scale;
+  for (; unfinished(times * place.side, box.side, settings); times *= settings.scale / 2) {
+    sr = clamped(await network(halved(sr, 1)));
+  }
+  return { sr, times };
 }
 
 /** The largest that a canvas can hold everywhere, up to the network's own scale. */

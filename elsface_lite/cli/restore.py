@@ -36,7 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--paste", action="store_true", help="put the faces back into the photograph, enlarged up to 50 megapixels")
     add("--scale", type=positive, metavar="N", help="with --paste: enlarge the photograph N times")
     add("--size-as-input", action="store_const", dest="scale", const=1, help="with --paste: do not enlarge it")
-    add("--size", type=positive, metavar="N", help="bring faces to NxN pixels first (as many as their detail needs)")
+    add("--size", type=positive, metavar="N", help="restore each face from NxN pixels (as many as its detail needs)")
     add("--strength", type=float, default=1.0, metavar="S", help="of the restored face, 0 to 1 (1)")
     add("--format", choices=FORMATS, help="of the results (default: that of each input)")
     add("--quality", type=positive, metavar="Q", help="of JPEG, WebP, AVIF and HEIC, 1 to 100 (95)")

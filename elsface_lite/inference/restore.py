@@ -67,9 +67,10 @@ def restore(
     """Restores the faces in pictures; one that fails does not stop the others.
 
     In a photograph the faces are found, and each is restored from the photograph's own pixels, as many as its detail
-    needs: one that is blurred or was enlarged is halved until it is sharp (`judge.halvings`); what comes out is turned
-    upright. A sharp face of more than 400 pixels is left as it is, and so is one that would come out as it went in.
-    What a file holds beside its pixels goes into its result.
+    needs: one that is blurred or was enlarged is halved until it is sharp (`judge.halvings`), and what comes out of it
+    is restored again while it is smaller than in the photograph (`judge.unfinished`); then it is turned upright. A
+    sharp face of more than 400 pixels is left as it is, and so is one that would come out as it went in. What a file
+    holds beside its pixels goes into its result.
 
     Args:
         inputs: paths of files, folders and patterns, and pictures in any form that `as_photograph` takes: one, or any
@@ -81,7 +82,7 @@ def restore(
             them in memory.
         lr: the pictures are LR faces: nothing is searched, cut out or resized.
         paste: put the faces back into the photograph. Where no face is, it changes by the enlargement only.
-        size: bring every face to this many LR pixels first, 8 to 512; None as said above.
+        size: bring every face to this many LR pixels first, 8 to 512, and restore it once; None as said above.
         scale: enlarge the photograph so many times, 1 to 8; None takes the network's own scale, or as much of it as
             makes no more than 50 megapixels.
         strength: of the restored face, over the one that is enlarged by bicubic interpolation, from 0 to 1.

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from ..data.inputs import Picture, as_image
 from ..network.modules import evaluating
+from .judge import halved, unfinished
 
 BATCH_PIXELS = 128 * 32 * 32  # LR pixels that go through the network at a time
 
@@ -42,3 +43,22 @@ def super_resolve(faces: Sequence[Picture] | Tensor, model: nn.Module, batch_siz
                 sr = model(torch.stack([images[index] for index in batch]).to(device)).clamp(0, 1).cpu()
                 restored.update(zip(batch, sr, strict=True))
     return [restored[index] for index in range(len(images))]
+
+
+def super_resolve_again(sr: Tensor, side: float, before: float, model: nn.Module) -> tuple[Tensor, float]:
+    """Restores a restored face, as long as that enlarges it and `judge.unfinished` says so, each time from its half.
+
+    Args:
+        sr: (3, h, w) in [0, 1], what `super_resolve` made.
+        side: of the face in it, in pixels.
+        before: of the face in its photograph.
+        model: as in `super_resolve`, with a config.
+
+    Returns:
+        (3, n h, n w) in [0, 1], where n is at least 1 (2 for each time, of x4), and the side of the face in it.
+    """
+    growth: float = model.config.scale / 2  # type: ignore[assignment, operator, union-attr]
+    while growth > 1 and unfinished(side, before):
+        (sr,) = super_resolve([halved(sr, 1)], model)
+        side *= growth
+    return sr, side

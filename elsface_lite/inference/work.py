@@ -16,7 +16,7 @@ from .box import Box, Sighting
 from .faces import bounds, cut_out, paste
 from .finder import search, smallest_of
 from .judge import halved, halvings, judge, unchanged
-from .super_resolve import super_resolve
+from .super_resolve import super_resolve, super_resolve_again
 from .task import Face, Restored, Task
 
 LR_SIDES = (8, 512)  # of an LR face: from that of x16 to what still fits into memory
@@ -123,21 +123,17 @@ class Work:
     def finish(self, task: Task, restored: list[Tensor]) -> None:
         """From what the network made of the LR faces to the images of the result."""
         photo: Photograph = task.photo  # type: ignore[assignment]
-        scale = self.model.config.scale
-        bicubic = [upscale(part, scale) for part in task.parts]
-        if photo.is_grey():
-            restored = [sr.mean(0, keepdim=True).expand(3, -1, -1) for sr in restored]
+        scale, grey = self.model.config.scale, photo.is_grey()
         if self.lr:
-            restored = [before.lerp(sr, self.strength) for before, sr in zip(bicubic, restored, strict=True)]
+            bicubic = (upscale(part, scale) for part in task.parts)
+            images = [
+                before.lerp(_colors(sr, grey), self.strength) for before, sr in zip(bicubic, restored, strict=True)
+            ]
             alpha = photo.enlarged(scale).alpha if photo.alpha is not None else None
-            return self.deliver(task, [replace(photo.like(sr), alpha=alpha) for sr in restored], restored)
+            return self.deliver(task, [replace(photo.like(sr), alpha=alpha) for sr in images], images)
         faces = [face for face in task.result.faces if face.restored]
-        for face, before, sr, place in zip(faces, bicubic, restored, task.places, strict=True):
-            face.before, after = self.upright(before, place), self.upright(sr, place)
-            if reason := unchanged(face.before, after):
-                face.judgement = reason
-            else:
-                face.after = face.before.lerp(after, self.strength)
+        for face, part, sr, place in zip(faces, task.parts, restored, task.places, strict=True):
+            self.compare(face, part, sr, place, grey)
         if self.paste:
             pasted = self.pasted(photo, task)
             self.deliver(task, [pasted], None if self.in_files else [pasted.rgb()])
@@ -145,6 +141,20 @@ class Work:
             images = [face.after for face in faces if face.after is not None]
             self.deliver(task, [photo.like(image) for image in images], images)
         return None
+
+    def compare(self, face: Face, lr: Tensor, sr: Tensor, place: Box, grey: bool) -> None:
+        """Cuts the face upright out of what bicubic and the network make of `lr_face`, and keeps it if they differ."""
+        scale = self.model.config.scale
+        side = scale * place.side
+        if not self.size:
+            sr, side = super_resolve_again(sr, side, face.box.side, self.model)
+        pixels = round(side / place.side * round(place.side))
+        face.before = cut_out(upscale(lr, scale), place.scaled(scale), pixels)
+        after = cut_out(_colors(sr, grey), place.scaled(side / place.side), pixels)
+        if reason := unchanged(face.before, after):
+            face.judgement = reason
+        else:
+            face.after = face.before.lerp(after, self.strength)
 
     def deliver(self, task: Task, written: list[Photograph], images: list[Tensor] | None) -> None:
         """What goes to files, or into the result."""
@@ -155,11 +165,6 @@ class Work:
         task.written = written
         for face in task.result.faces:  # a folder of photographs would not fit into memory
             face.before = face.after = None
-
-    def upright(self, sr: Tensor, place: Box) -> Tensor:
-        """Cuts the face out of what the network made of `lr_face`: (3, scale h, scale w) -> (3, s, s)."""
-        scale = self.model.config.scale
-        return cut_out(sr, place.scaled(scale), scale * round(place.side))
 
     def factor(self, photo: Photograph, name: str) -> int:
         """How much the photograph is enlarged.
@@ -191,6 +196,11 @@ class Work:
             part = in_floats(large.pixels[:, rows, columns]).clone()
             large.put(paste(part, large.own_colors(face.after), box.moved(-left, -top)), rows, columns)
         return large
+
+
+def _colors(sr: Tensor, grey: bool) -> Tensor:
+    """What the network made, without colours if the photograph has none."""
+    return sr.mean(0, keepdim=True).expand(3, -1, -1) if grey else sr
 
 
 def _named_photograph(task: Task) -> Photograph:

@@ -18,21 +18,26 @@ from elsface_lite import (
     crop_face,
     downscale,
     find_faces,
+    load_pretrained,
     quantize,
     read_image,
     restore,
     save_pretrained,
+    super_resolve,
     upscale,
     write_png,
 )
 from elsface_lite.data.blind import Blind
-from elsface_lite.data.degradation import generator
+from elsface_lite.data.degradation import generator, resize
 from elsface_lite.data.sources import portraits
 from elsface_lite.inference import judge, work
 from elsface_lite.inference import restore as module
+from elsface_lite.inference.box import Box
 from elsface_lite.inference.faces import _to_box, cut_around
+from elsface_lite.inference.judge import halved
 from elsface_lite.inference.output import RECORD
-from elsface_lite.metrics.image import psnr
+from elsface_lite.inference.super_resolve import super_resolve_again
+from elsface_lite.metrics.image import lpips, psnr
 
 TINY = {"channels": 8, "heads": 2, "hfebs": 1, "hfeb_blocks": 1, "out_channels": 4}
 
@@ -111,6 +116,36 @@ def test_a_photographs_face_is_restored_at_its_own_size(model: ELSFace, photo: T
     assert torch.allclose(reduced.image, model(quantize(crop_face(photo, box, 32))[None])[0].clamp(0, 1), atol=1e-5)
     (given,) = restore(photo, weights=model, size=32, faces={"picture 1": [box]})
     assert given.faces[0].score == 1 and given.boxes == [box] and torch.equal(given.image, reduced.image)
+
+
+def test_a_soft_face_comes_out_as_large_as_it_was() -> None:
+    """Restored from its 32 pixels, and again from half of the result: nearer to the truth than once, by LPIPS."""
+    truth = crop_face(portraits()["astronaut"], find_faces(portraits()["astronaut"])[0], 128)
+    soft = resize(downscale(truth, 4), 256, 256)
+    model, where = load_pretrained("lite-x4-blind"), {"picture 1": [Box(128, 128, 256)]}
+    (again,) = restore(soft, weights=model, faces=where)
+    (once,) = super_resolve([halved(soft, 3)], model)
+    (twice,) = super_resolve([halved(once, 1)], model)
+    assert torch.allclose(again.image, twice, atol=1e-5)
+    assert again.faces[0].before.shape == again.faces[0].after.shape == (3, 256, 256)
+    once, twice, truth = (resize(face, 256, 256)[None] for face in (once, twice, truth))
+    assert lpips(twice, truth) < lpips(once, truth)
+    (pasted,) = restore(soft, weights=model, faces=where, paste=True, scale=1)
+    middle = slice(96, 160)
+    assert (pasted.image - twice[0])[:, middle, middle].abs().mean() < 2 / 255
+    (asked,) = restore(soft, weights=model, faces=where, size=32)  # a size that is given is meant
+    assert asked.image.shape == (3, 128, 128)
+
+
+def test_only_what_grows_goes_through_again(model: ELSFace) -> None:
+    sr = torch.rand(3, 64, 64)
+    for side, before, times in ((64, 64, 1), (64, 65, 2), (64, 256, 4), (300, 600, 1)):
+        image, grown = super_resolve_again(sr, side, before, model)
+        assert image.shape == (3, 64 * times, 64 * times) and grown == side * times
+    doubling = ELSFace(ELSFaceConfig.lite(scale=2, **TINY)).eval()  # from half of a face it makes no more than the face
+    assert super_resolve_again(sr, 64, 999, doubling) == (sr, 64)
+    eight = ELSFace(ELSFaceConfig.lite(scale=8, **TINY)).eval()
+    assert super_resolve_again(sr, 64, 70, eight)[1] == 256
 
 
 def test_a_large_face_is_left_as_it_is_and_that_is_said(
