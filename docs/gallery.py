@@ -21,6 +21,7 @@ from elsface_lite.data.degradation import generator
 from elsface_lite.data.pairs import load_face
 from elsface_lite.data.sources import orl_faces, portraits
 from elsface_lite.files import whole_file
+from elsface_lite.inference.box import Box
 from elsface_lite.metrics.image import psnr, ssim
 
 FOLDER = Path(__file__).parent
@@ -58,6 +59,12 @@ def phones(scale: int) -> list[Row]:
     return [(f"made-up {6 * i + 1}", blind(hr, generator(i)), hr) for i, hr in enumerate(faces)]
 
 
+def enlarged(scale: int) -> list[Row]:
+    """The same people of half the size, which somebody has enlarged since: a photograph of 256 soft pixels."""
+    blind = Blind(scale, clean=0)
+    return [(what, blind(downscale(hr[None], 2)[0], generator(i)), hr) for i, (what, _, hr) in enumerate(phones(scale))]
+
+
 def turned(scale: int) -> list[Row]:
     """LR faces that stand as no face of the training set does, and one that is of no person."""
     _, lr, hr = people(scale)[1]
@@ -71,8 +78,12 @@ def draw(name: str, rows: Sequence[Row], model: ELSFace) -> list[dict[str, str]]
     """Writes one picture, a row for each face, and returns the rows of the table."""
     images, titles, table = [], [], []
     for what, lr, hr in rows:
-        bicubic = upscale(lr[None], model.config.scale)[0]
-        sr = restore(lr, weights=model, lr=True)[0].image
+        side = hr.shape[-1]
+        bicubic = upscale(lr[None], side // lr.shape[-1])[0]
+        whole = {"picture 1": [Box(side / 2, side / 2, side)]}
+        lr_face = side == model.config.scale * lr.shape[-1]  # or else a photograph that is a face and nothing else
+        (result,) = restore(lr, weights=model, lr=True) if lr_face else restore(bicubic, weights=model, faces=whole)
+        sr = result.image
         images += [lr, bicubic, sr, hr]
         titles += [f"{what}, {lr.shape[-1]}×{lr.shape[-2]}", "bicubic", "restored", "HR"]
         scores = {
@@ -90,6 +101,7 @@ def draw(name: str, rows: Sequence[Row], model: ELSFace) -> list[dict[str, str]]
 
 PICTURES = {
     phones: ["lite-x4-blind", "lite-x4-blind-gan"],
+    enlarged: ["lite-x4-blind", "lite-x4-blind-gan"],
     people: ["lite-x4", "lite-x4-gan", "lite-x8"],
     orl: ["lite-x4"],
     spoilt: ["lite-x4", "lite-x4-blind"],

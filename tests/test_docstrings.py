@@ -76,7 +76,8 @@ LEFT_OUT = {
     "metrics.networks.inception_network", "metrics.image.embed", "metrics.image.identity", "metrics.image.in_chunks",
     "metrics.sets.inception_features", "metrics.image.lpips", "metrics.niqe.niqe",
     "metrics.niqe.patch_features", "training.perceptual.LPIPSLoss",
-    "inference.optimize.optimize", "inference.super_resolve.super_resolve", "inference.super_resolve.super_resolve_again",
+    "inference.optimize.optimize",
+    "inference.super_resolve.super_resolve", "inference.super_resolve.super_resolve_again",
     "training.trainer.Trainer", "training.schedule.batch_indices",
 }  # fmt: skip
 
