@@ -21,7 +21,7 @@ from elsface_lite.data.degradation import generator, resize
 from elsface_lite.data.inputs import as_image
 from elsface_lite.data.sources import faces_in
 from elsface_lite.files import whole_file
-from elsface_lite.inference import judge
+from elsface_lite.inference import super_resolve
 from elsface_lite.inference.box import Box
 from elsface_lite.inference.optimize import optimize
 from elsface_lite.inference.restore import restore
@@ -43,10 +43,15 @@ def spoilt(hr: Tensor, number: int) -> Iterator[tuple[str, Tensor, Tensor]]:
     yield "sharp, 128 pixels", half, hr
 
 
+def go_over_once() -> None:
+    """Has `restore` put no face through its network again."""
+    super_resolve.unfinished = lambda side, before: False
+
+
 def restored(network: torch.nn.Module, face: Tensor) -> Tensor | None:
     """What `restore` makes of a picture that is a face and nothing else; None if it leaves it alone."""
     side = face.shape[-1]
-    (result,) = restore(face, weights=network, faces={"picture 1": [Box(side / 2, side / 2, side)]})
+    (result,) = restore(face, weights=network, faces={"picture 1": [Box(side / 2, side / 2, side)]}, progress=False)
     return result.faces[0].after
 
 
@@ -62,7 +67,7 @@ def main() -> None:
     parser.add_argument("--csv", type=Path, required=True)
     options = parser.parse_args()
     if options.once:
-        judge.AGAIN = 0  # pixels of a restored face that goes through the network again
+        go_over_once()
     network = optimize(load_pretrained(options.weights, options.sharpness))
     found: dict[str, list[list[float]]] = {}
     for number, path in enumerate(tqdm(faces_in(options.faces)[:: options.every], disable=None)):

@@ -5,8 +5,8 @@
 A face is a picture of its own, as crops of photographs are, enlarged from whatever the photograph had. Every network,
 also those of others, is used as `restore` uses ours: it gets the picture halved as often as that loses no detail, and
 goes over its result again while that is smaller than the picture. With --once it does not, and what comes out is
-enlarged by bicubic interpolation. A network is named as in perception.py; a row of the sheet is a face, a column a
-network.
+enlarged by bicubic interpolation. A face that is left alone is measured as it is: so all are, by "bicubic". A network
+is named as in perception.py; a row of the sheet is a face, a column a network.
 """
 
 import argparse
@@ -14,7 +14,7 @@ import csv
 from pathlib import Path
 
 import torch
-from judging import restored
+from judging import go_over_once, restored
 from perception import network_of
 from torchvision.utils import make_grid
 
@@ -23,7 +23,6 @@ from elsface_lite.data.images import write_png
 from elsface_lite.data.inputs import as_image
 from elsface_lite.data.sources import faces_in
 from elsface_lite.files import whole_file
-from elsface_lite.inference import judge
 from elsface_lite.metrics.evaluator import Evaluator
 
 SHOWN = 256  # pixels of a face on the sheet
@@ -42,7 +41,7 @@ def main() -> None:
     options = parser.parse_args()
     faces = [as_image(path) for path in faces_in(options.faces)[:: options.every]]
     if options.once:
-        judge.AGAIN = 0  # pixels of a restored face that goes through the network again
+        go_over_once()
     columns, rows = [], []
     for name in options.networks:
         network, evaluator, column = network_of(name), Evaluator(["niqe"]), []

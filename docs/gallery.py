@@ -29,7 +29,7 @@ SIZE = 128
 GREY = "#808080"  # of the words, without paper behind them: they are read on a light page and on a dark one
 ORL_PEOPLE = (2, 9, 17, 26, 33, 39)  # of the 40, the first picture of each; not chosen by how well they come out
 SPOILT = {"blur, σ 1": {"blur": 1}, "noise, σ 0.1": {"noise": 0.1}, "JPEG, quality 20": {"quality": 20}}
-Row = tuple[str, Tensor, Tensor]  # what it shows, LR (3, h, w), HR (3, scale h, scale w)
+Row = tuple[str, Tensor, Tensor]  # what it shows, LR (3, h, w), HR (3, n h, n w), n being the scale or more
 
 
 def people(scale: int) -> list[Row]:
@@ -60,7 +60,7 @@ def phones(scale: int) -> list[Row]:
 
 
 def enlarged(scale: int) -> list[Row]:
-    """The same people of half the size, which somebody has enlarged since: a photograph of 256 soft pixels."""
+    """The same people half as wide, for `draw` to enlarge to the size of HR, as somebody did."""
     blind = Blind(scale, clean=0)
     return [(what, blind(downscale(hr[None], 2)[0], generator(i)), hr) for i, (what, _, hr) in enumerate(phones(scale))]
 

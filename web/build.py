@@ -98,7 +98,6 @@ def settings(networks: dict[str, ELSFace], out: Path) -> dict[str, object]:
         "faint": judge.FAINT,
         "narrowestFace": judge.NARROWEST,
         "detailedFace": judge.LARGEST,
-        "again": judge.AGAIN,
         "visible": judge.VISIBLE,
         "pastedPixels": PASTED_PIXELS,
         "largestFace": LARGEST_FACE,

@@ -45,13 +45,14 @@ export function judge({ side }, { detailedFace, largestFace }) {
 }
 
 /**
- * Whether a restored face goes through the network again, from half of its pixels: it is smaller than it was.
+ * Whether a restored face goes through the network again, from half of its pixels: it is smaller than it was, and not
+ * large.
  *
  * @param {number} side of the restored face
  * @param {number} before of the face in its photograph
  */
-export function unfinished(side, before, { again }) {
-  return side < before && side <= again;
+export function unfinished(side, before, { detailedFace }) {
+  return side < before && side <= detailedFace;
 }
 
 /** Why a restored face is not put back; null if it is. */

@@ -24,8 +24,8 @@ export async function restoreFaces(photograph, settings, { networks, stages }, s
   const factor = boxes.length ? enlargement(photograph, settings) : 1, large = enlarge(photograph, factor);
   const faces = boxes.map((box) => ({ ...lrFace(photograph, box, settings), box, there: scaled(box, factor) }));
   for (const face of faces) face.kept = judge(face.place, settings);
-  say({ step: 'found', photograph: copy(large), faces: faces.map(({ lr, there, kept }) => (
-    { ...there, pixels: lr.width * lr.height, kept })) });
+  say({ step: 'found', photograph: copy(large), faces: faces.map((face) => (
+    { ...face.there, pixels: pixelsOf(face, settings), kept: face.kept })) });
   const grey = isGrey(photograph), { scale } = settings;
   for (const [step, network] of Object.entries(networks)) {
     const whole = copy(large);
@@ -33,7 +33,7 @@ export async function restoreFaces(photograph, settings, { networks, stages }, s
       if (face.kept) continue;
       const { lr, place, box, there } = face, { sr, times } = await superResolveAgain(lr, place, box, network, settings);
       if (grey) makeGrey(sr);
-      const upright = (image, by) => cropFace(image, scaled(place, by), times * Math.round(place.side));
+      const upright = (image, by) => cropFace(image, scaled(place, by), Math.round(times * Math.round(place.side)));
       const before = upright(clamped(resize(lr, scale * lr.width, scale * lr.height)), scale), after = upright(sr, times);
       face.kept = unchanged(before, after, settings);
       if (face.kept) {
@@ -72,13 +72,27 @@ export async function restoreWhole(photograph, settings, { networks }, say) {
   }
 }
 
-/** Through the network, again as long as the face is smaller than in its photograph; and how many times larger it is. */
+/** Through the network, and again from half of the result while `unfinished`; and how many times larger it is then. */
 async function superResolveAgain(lr, place, box, network, settings) {
   let sr = clamped(await network(lr)), times = settings.scale;
-  for (; unfinished(times * place.side, box.side, settings); times *= settings.scale / 2) {
+  for (; goesAgain(times, place, box, settings); times *= settings.scale / 2) {
     sr = clamped(await network(halved(sr, 1)));
   }
   return { sr, times };
+}
+
+/** Only what grows by it. */
+function goesAgain(times, place, box, settings) {
+  return settings.scale > 2 && unfinished(times * place.side, box.side, settings);
+}
+
+/** How many pixels of this face go through the network, all times together. */
+function pixelsOf({ lr, place, box }, settings) {
+  let sum = 1;
+  for (let times = settings.scale; goesAgain(times, place, box, settings); times *= settings.scale / 2) {
+    sum += (times / 2) ** 2;
+  }
+  return sum * lr.width * lr.height;
 }
 
 /** The largest that a canvas can hold everywhere, up to the network's own scale. */

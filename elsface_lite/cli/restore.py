@@ -22,8 +22,9 @@ ROWS = 20  # of the table, unless all are asked for
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """What `restore` takes."""
     parser.description = (
-        "Finds the faces in photographs and restores them, four times as large as they are (with x4 weights). The "
-        "smaller a face, the more it gains: the networks were trained on faces of 32x32 pixels."
+        "Finds the faces in photographs and restores them: a sharp one comes out four times as large (with x4 "
+        "weights), a blurred one about as large as it is. The smaller a face, the more it gains: the networks were "
+        "trained on faces of 32x32 pixels."
     )
     parser.epilog = (
         "Examples: restore holiday.jpg --paste --size-as-input; restore photos/ --out sharp --resume; "

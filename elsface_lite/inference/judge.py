@@ -14,7 +14,6 @@ FULL = 0.4  # of the detail one octave coarser: a sharp face has at least so muc
 FAINT = 1 / 255  # detail below this, root mean square, is rounding
 NARROWEST = 24  # pixels that a face is never brought below
 LARGEST = 400  # pixels of a sharp face that still gains; the networks learned from 32 and 64
-AGAIN = 256  # pixels of a restored face that may go through the network again: half of it is an LR face as any other
 VISIBLE = 1 / 255  # change, root mean square, that can be seen at all
 
 
@@ -83,16 +82,16 @@ def judge(place: Box) -> str | None:
 
 
 def unfinished(side: float, before: float) -> bool:
-    """Whether a restored face should go through the network again: it is smaller than it was before it was halved.
+    """Whether a restored face should go through the network again: it is smaller than in its photograph, and not large.
 
     Half of its pixels hold nearly all that the network has drawn, so it is halved for that, and comes out doubled by a
     network of x4.
 
     Args:
         side: of the restored face, in pixels.
-        before: of the face in its photograph.
+        before: of the face in its photograph, as that came.
     """
-    return side < before and side <= AGAIN
+    return side < before and side <= LARGEST
 
 
 def unchanged(before: Tensor, after: Tensor) -> str | None:

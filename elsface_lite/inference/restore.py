@@ -68,9 +68,9 @@ def restore(
 
     In a photograph the faces are found, and each is restored from the photograph's own pixels, as many as its detail
     needs: one that is blurred or was enlarged is halved until it is sharp (`judge.halvings`), and what comes out of it
-    is restored again while it is smaller than in the photograph (`judge.unfinished`); then it is turned upright. A
-    sharp face of more than 400 pixels is left as it is, and so is one that would come out as it went in. What a file
-    holds beside its pixels goes into its result.
+    is restored again while it is smaller than in the photograph, and has no more than 400 pixels (`judge.unfinished`);
+    then it is turned upright. A sharp face of more than 400 pixels is left as it is, and so is one that would come out
+    as it went in. What a file holds beside its pixels goes into its result.
 
     Args:
         inputs: paths of files, folders and patterns, and pictures in any form that `as_photograph` takes: one, or any

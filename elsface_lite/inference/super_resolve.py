@@ -55,7 +55,8 @@ def super_resolve_again(sr: Tensor, side: float, before: float, model: nn.Module
         model: as in `super_resolve`, with a config.
 
     Returns:
-        (3, n h, n w) in [0, 1], where n is at least 1 (2 for each time, of x4), and the side of the face in it.
+        (3, n h, n w) in [0, 1], where a network of x4 doubles n each time, rounded up if a side is odd; and the side of
+        the face in it.
     """
     growth: float = model.config.scale / 2  # type: ignore[assignment, operator, union-attr]
     while growth > 1 and unfinished(side, before):

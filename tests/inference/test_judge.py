@@ -10,7 +10,7 @@ from elsface_lite.data.degradation import downscale, generator, resize, upscale
 from elsface_lite.data.inputs import as_image
 from elsface_lite.inference.box import Box
 from elsface_lite.inference.faces import crop_face, find_faces
-from elsface_lite.inference.judge import AGAIN, LARGEST, halved, halvings, judge, unchanged, unfinished
+from elsface_lite.inference.judge import LARGEST, halved, halvings, judge, unchanged, unfinished
 
 
 @pytest.fixture(scope="module", params=["astronaut", "grace_hopper"])
@@ -51,8 +51,8 @@ def test_sides_that_are_no_power_of_two() -> None:
 
 
 def test_what_is_smaller_than_it_was_is_unfinished() -> None:
-    assert unfinished(128, 256) and unfinished(AGAIN, 999)
-    assert not unfinished(256, 256) and not unfinished(AGAIN + 1, 999)
+    assert unfinished(128, 256) and unfinished(LARGEST, 999)
+    assert not unfinished(256, 256) and not unfinished(LARGEST + 1, 999)
 
 
 def test_what_is_put_back() -> None:

@@ -137,9 +137,19 @@ def test_a_soft_face_comes_out_as_large_as_it_was() -> None:
     assert asked.image.shape == (3, 128, 128)
 
 
+@pytest.mark.parametrize("grey", [False, True])
+def test_a_soft_face_that_is_grey_turned_and_cut_off(grey: bool) -> None:
+    soft = resize(downscale(portraits()["astronaut"][None, :, 30:286, 80:336], 8)[0], 256, 256)
+    soft = soft.mean(0, keepdim=True).expand(3, -1, -1) if grey else soft
+    for box in (Box(150, 100, 250, 0.3), Box(230, 30, 250, -2.0)):
+        (result,) = restore(soft, weights="lite-x4-blind", faces={"picture 1": [box]})
+        assert result.image.shape == (3, 248, 248)  # 31.25 pixels, halved three times, enlarged by 4 and by 2
+        assert bool((result.image == result.image[:1]).all()) == grey
+
+
 def test_only_what_grows_goes_through_again(model: ELSFace) -> None:
     sr = torch.rand(3, 64, 64)
-    for side, before, times in ((64, 64, 1), (64, 65, 2), (64, 256, 4), (300, 600, 1)):
+    for side, before, times in ((64, 64, 1), (64, 65, 2), (64, 256, 4), (401, 900, 1)):
         image, grown = super_resolve_again(sr, side, before, model)
         assert image.shape == (3, 64 * times, 64 * times) and grown == side * times
     doubling = ELSFace(ELSFaceConfig.lite(scale=2, **TINY)).eval()  # from half of a face it makes no more than the face
