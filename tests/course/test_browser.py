@@ -195,7 +195,8 @@ def keys(control) -> tuple[list[str], list[str]]:
         if (e.matches('select'))
             return there_and_back(['Space', 'ArrowDown', 'Enter'], ['Space', 'ArrowUp', 'Enter'],
                                   e.selectedIndex === e.length - 1);
-        if (e.matches('[data-grid], [role=radio]')) return [['ArrowRight'], ['ArrowLeft']];
+        if (e.matches('[data-grid]')) return [['ArrowRight'], ['ArrowLeft']];
+        if (e.matches('[role=radio]')) return [['ArrowRight'], ['Space']];
         return [['Space'], ['Space']];
     }""")
 
@@ -229,6 +230,8 @@ def move(page, box, control, sleeping: list) -> list[str]:
     name = name.split(",")[0]
     if control.evaluate("e => e.length === 1 || e.matches('[role=radio]:only-of-type')"):
         return [f"{name} (one choice)"]
+    if control.evaluate("e => e.matches('[role=radio]')"):
+        control = control.element_handle()  # this choice: the locator asks for the chosen one, which is soon another
     widget = box.element_handle()
     text, images = widget.evaluate("e => [shown(e), drawn(e)]")
     there, back = keys(control)
