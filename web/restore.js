@@ -74,25 +74,23 @@ export async function restoreWhole(photograph, settings, { networks }, say) {
 
 /** Through the network, and again from half of the result while `unfinished`; and how many times larger it is then. */
 async function superResolveAgain(lr, place, box, network, settings) {
-  let sr = clamped(await network(lr)), times = settings.scale;
-  for (; goesAgain(times, place, box, settings); times *= settings.scale / 2) {
-    sr = clamped(await network(halved(sr, 1)));
-  }
-  return { sr, times };
+  const sizes = sizesOf(place, box, settings);
+  let sr = clamped(await network(lr));
+  for (let time = 1; time < sizes.length; time++) sr = clamped(await network(halved(sr, 1)));
+  return { sr, times: sizes.at(-1) };
 }
 
-/** Only what grows by it. */
-function goesAgain(times, place, box, settings) {
-  return settings.scale > 2 && unfinished(times * place.side, box.side, settings);
+/** How many times larger the face is after each time through the network, which it goes through only if it grows. */
+function sizesOf(place, box, settings) {
+  const { scale } = settings, sizes = [scale];
+  while (scale > 2 && unfinished(sizes.at(-1) * place.side, box.side, settings)) sizes.push(sizes.at(-1) * scale / 2);
+  return sizes;
 }
 
 /** How many pixels of this face go through the network, all times together. */
 function pixelsOf({ lr, place, box }, settings) {
-  let sum = 1;
-  for (let times = settings.scale; goesAgain(times, place, box, settings); times *= settings.scale / 2) {
-    sum += (times / 2) ** 2;
-  }
-  return sum * lr.width * lr.height;
+  const again = sizesOf(place, box, settings).slice(0, -1);
+  return lr.width * lr.height * again.reduce((sum, size) => sum + (size / 2) ** 2, 1);
 }
 
 /** The largest that a canvas can hold everywhere, up to the network's own scale. */
